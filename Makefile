@@ -1,0 +1,49 @@
+# Everything a developer or CI runs. `make help` lists it.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint types imports unit peers bench bench-quick clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt scripts/make-venv.sh
+	scripts/make-venv.sh "$(PYTHON)" "$(VENV)"
+	touch $@
+
+venv: $(STAMP) ## create the environment with pinned versions
+
+demo: $(STAMP) ## sandbox archive with sample studies and the gateway on http://127.0.0.1:8080
+	$(BIN)/dicomweb-gateway demo
+
+lint: $(STAMP) ## ruff and codespell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+types: $(STAMP) ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(STAMP) ## the rings
+	$(BIN)/lint-imports --no-cache
+
+peers: ## install the real archives and the browser that the tests start
+	scripts/install-peers.sh
+
+unit: $(STAMP) ## tests that need no peer
+	$(BIN)/pytest tests/unit tests/fuzz
+
+test: $(STAMP) peers lint types imports ## every check; what CI runs
+	$(BIN)/pytest
+
+bench: $(STAMP) peers ## benchmarks beside the peers, as ratios of one run
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(STAMP) peers ## the same, smaller
+	$(BIN)/python -m benchmarks --quick
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

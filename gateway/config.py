@@ -1,0 +1,209 @@
+"""The typed configuration: frozen models, one per section, each default with its reason.
+
+The models only say what a configuration is. Where values come from (TOML, environment, flags) and how a wrong
+one is reported is ``gateway/settings_sources.py``. Units stand in the names; every value is passed as an
+argument, nothing reads settings from a module.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+__all__ = [
+    "AETitle",
+    "BackendSettings",
+    "DimseSettings",
+    "EmptySearch",
+    "GatewaySettings",
+    "HttpSettings",
+    "LogSettings",
+    "RetrieveMethod",
+    "SearchSettings",
+    "StoreSettings",
+    "split_address",
+]
+
+AETitle = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")
+]
+"""1 to 16 characters of the default repertoire without backslash, not all spaces (PS3.5 §6.2, VR AE)."""
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+SecondsOrNone = Annotated[float, Field(ge=0, le=604_800)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split ``host:port`` or ``[v6]:port``.
+
+    Raises
+    ------
+    ValueError
+        No port, or one outside 0–65535 (0 lets the system choose).
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError("must be HOST:PORT")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RetrieveMethod(Enum):
+    """How instances are fetched; ``auto`` prefers C-GET and falls back to C-MOVE."""
+
+    AUTO = "auto"
+    C_GET = "c-get"
+    C_MOVE = "c-move"
+
+
+class EmptySearch(Enum):
+    """How a search without matches is answered (PS3.18 §10.6.3.1 against CP-2473)."""
+
+    EMPTY_ARRAY = "200"
+    NO_CONTENT = "204"
+
+
+class HttpSettings(_Section):
+    """The web side."""
+
+    listen: str = "127.0.0.1:8080"  # loopback: patient data is not offered to a network by accident
+    public_url: str | None = (
+        None  # base of Retrieve and Bulkdata URLs when a reverse proxy changes host or path
+    )
+    trusted_proxies: tuple[str, ...] = ()  # networks whose Forwarded headers are believed; none by default
+    header_timeout_s: Seconds = 30  # a client that never finishes its request head
+    body_timeout_s: Seconds = 60  # no byte of an upload for this long
+    write_timeout_s: Seconds = 60  # the client takes nothing for this long: the archive is not held for it
+    max_body_bytes: int = Field(default=0, ge=0)  # 0: no limit, uploads are streamed and never held
+    require_accept: bool = (
+        False  # PS3.18 §8.7.5 wants 406 without Accept; HTTP means */*; viewers rely on HTTP
+    )
+    cors_origins: tuple[str, ...] = ()  # origins of web viewers served from elsewhere; "*" for any
+    shutdown_grace_s: SecondsOrNone = 30  # running streams may finish within this after a stop signal
+    strict_dicom_codes: bool = False  # fold 502 and 504 into 503, the only code of PS3.18 for both
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        split_address(value)
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/") if value else None
+
+
+class DimseSettings(_Section):
+    """Our own application entity as acceptor: the destination of C-MOVE."""
+
+    listen: str | None = (
+        "0.0.0.0:11112"  # the registered DICOM port; archives connect to it; empty: no C-MOVE
+    )
+    max_inbound_associations: int = Field(
+        default=64, ge=1, le=4096
+    )  # an archive may open many for one C-MOVE
+    max_pdu_bytes: int = Field(
+        default=131_072, ge=4_096, le=16_777_216
+    )  # DCMTK's ceiling; fewer, larger reads
+    artim_timeout_s: Seconds = 15  # a connection that never sends A-ASSOCIATE-RQ
+    idle_timeout_s: Seconds = 120  # an inbound association that carries nothing (Sectra opens such)
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        split_address(value)
+        return value
+
+
+class BackendSettings(_Section):
+    """One archive."""
+
+    ae_title: AETitle
+    host: str = Field(min_length=1)
+    port: Port = 104
+    calling_ae_title: AETitle | None = None  # else the gateway's own
+    move_destination: AETitle | None = None  # the AE title the archive knows us by; else the gateway's own
+    retrieve: RetrieveMethod = RetrieveMethod.AUTO
+    max_associations: int = Field(default=8, ge=1, le=256)  # archives commonly allow 10 to 20 in all
+    max_idle_s: Seconds = 30  # shorter than the idle limit of common archives (60 s)
+    max_age_s: Seconds = 600  # an association is renewed after this, so that changes of the archive are seen
+    max_pdu_bytes: int = Field(default=131_072, ge=4_096, le=16_777_216)  # what we announce to receive
+    connect_timeout_s: Seconds = 5
+    associate_timeout_s: Seconds = 15
+    response_timeout_s: Seconds = 60  # first answer to a request, and the next match of a search
+    retrieve_timeout_s: Seconds = 300  # between sub-operations: tapes and remote tiers are slow
+    store_timeout_s: Seconds = 120  # C-STORE-RSP after the last byte
+    silence_timeout_s: Seconds = 60  # no byte while a message is under way
+    operation_timeout_s: SecondsOrNone = 0  # whole operation; 0: none, big studies take their time
+    pool_timeout_s: Seconds = 10  # waiting for a free association: then 503
+    cancel_timeout_s: Seconds = 2  # from C-CANCEL to the final response; then A-ABORT
+    move_grace_s: Seconds = 5  # the last C-STORE of a C-MOVE may arrive after its final response
+    default_character_set: str = "ISO_IR 6"  # for answers without (0008,0005); many archives mean ISO_IR 100
+    relational: bool | None = None  # None: negotiated; false: never ask, walk the levels
+    extended_negotiation_bytes: int = Field(default=4, ge=0, le=7)  # 0 for archives that choke on it
+    move_correlation: str = Field(
+        default="auto", pattern="^(auto|one-at-a-time)$"
+    )  # for archives without originator
+    store_associations: int = Field(default=4, ge=1, le=32)  # side by side within one STOW request
+    user_name: str | None = None  # user identity negotiation, PS3.7 D.3.3.7
+    password: str | None = Field(default=None, repr=False)
+
+
+class SearchSettings(_Section):
+    """QIDO-RS."""
+
+    empty: EmptySearch = EmptySearch.EMPTY_ARRAY
+    max_results: int = Field(default=0, ge=0)  # 0: no limit of ours; a hidden limit surprises users
+    max_walk: int = Field(
+        default=1_000, ge=1
+    )  # studies or series visited for an archive without relational queries
+    walk_concurrency: int = Field(default=4, ge=1, le=32)  # C-FINDs side by side during such a walk
+    compute_counts: bool = True  # counts and modalities that an archive leaves out cost further C-FINDs
+
+
+class StoreSettings(_Section):
+    """STOW-RS."""
+
+    max_instance_bytes: int = Field(default=0, ge=0)  # 0: none
+    max_head_bytes: int = Field(
+        default=1_048_576, ge=65_536
+    )  # held of each instance while looking for its UIDs
+
+
+class LogSettings(_Section):
+    """Structured log on standard error."""
+
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    format: str = Field(default="auto", pattern="^(auto|json|console)$")  # auto: console on a terminal
+
+
+class GatewaySettings(_Section):
+    """The whole configuration; the first backend is the default one."""
+
+    ae_title: AETitle = "GATEWAY"
+    http: HttpSettings = HttpSettings()
+    dimse: DimseSettings = DimseSettings()
+    search: SearchSettings = SearchSettings()
+    store: StoreSettings = StoreSettings()
+    log: LogSettings = LogSettings()
+    backends: dict[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], BackendSettings
+    ] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, backend in self.backends.items():
+            if backend.retrieve is RetrieveMethod.C_MOVE and self.dimse.listen is None:
+                raise ValueError(f"backends.{name}.retrieve is c-move but dimse.listen is empty")
+        return self
