@@ -57,7 +57,7 @@ class ConfigurationError(GatewayError):
         self.reason = reason
 
 
-# --- the HTTP client's fault ---------------------------------------------------------------------------------
+# --- the HTTP client's fault ---
 
 
 class RequestError(GatewayError):
@@ -124,14 +124,14 @@ class UploadTimeout(RequestError):
     """No byte of the request body arrived for longer than the limit (408)."""
 
 
-# --- bytes that cannot be read -------------------------------------------------------------------------------
+# --- bytes that cannot be read ---
 
 
 class DecodeError(GatewayError):
     """Bytes that are not what they should be.
 
     Parameters
-    ----------
+    ---
     reason : str
         What was expected and what was found.
     offset : int
@@ -148,7 +148,7 @@ class DecodeError(GatewayError):
         self.path = path
 
 
-# --- the DICOM upper layer and message protocol ---------------------------------------------------------------
+# --- the DICOM upper layer and message protocol ---
 
 
 class ProtocolError(GatewayError):
@@ -167,7 +167,7 @@ class RemoteProtocolError(ProtocolError):
         self.reason = reason
 
 
-# --- the archive behind us -----------------------------------------------------------------------------------
+# --- the archive behind us ---
 
 
 class BackendError(GatewayError):
@@ -276,7 +276,7 @@ class IncompleteRetrieval(BackendError):
 
 
 class MoveDestinationUnavailable(BackendError):
-    """C-MOVE is needed but the gateway listens on no DIMSE port, or the archive does not know our AE title."""
+    """C-MOVE is needed but the gateway listens on no DIMSE port, or the archive does not know us."""
 
 
 class ShuttingDown(GatewayError):
