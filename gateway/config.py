@@ -8,12 +8,25 @@ argument, nothing reads settings from a module.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Self
+from ipaddress import ip_network
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gateway.errors import ConfigurationError
 
 __all__ = [
     "AETitle",
+    "BackendName",
     "BackendSettings",
     "DimseSettings",
     "EmptySearch",
@@ -26,10 +39,25 @@ __all__ = [
     "split_address",
 ]
 
-AETitle = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")
-]
+
+def _check_ae_title(value: str) -> str:
+    value = value.strip(" ")  # leading and trailing spaces mean nothing
+    if not 1 <= len(value) <= 16 or "\\" in value or not all(" " <= character <= "~" for character in value):
+        raise ValueError("an AE title has 1 to 16 printable ASCII characters and no backslash")
+    return value
+
+
+def _check_backend_name(value: str) -> str:
+    if not value[:1].isalnum() or not all(c.isascii() and (c.isalnum() or c in "-_") for c in value):
+        raise ValueError("a backend name has letters, digits, - and _, and begins with a letter or digit")
+    return value
+
+
+AETitle = Annotated[str, AfterValidator(_check_ae_title)]
 """1 to 16 characters of the default repertoire without backslash, not all spaces (PS3.5 §6.2, VR AE)."""
+
+BackendName = Annotated[str, AfterValidator(_check_backend_name)]
+"""The name of a backend: a segment of a URL path, and part of environment variable names."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 SecondsOrNone = Annotated[float, Field(ge=0, le=604_800)]
@@ -73,17 +101,13 @@ class HttpSettings(_Section):
     """The web side."""
 
     listen: str = "127.0.0.1:8080"  # loopback: patient data is not offered to a network by accident
-    public_url: str | None = (
-        None  # base of Retrieve and Bulkdata URLs when a reverse proxy changes host or path
-    )
+    public_url: str | None = None  # base of Retrieve and Bulkdata URLs when a reverse proxy changes host or path
     trusted_proxies: tuple[str, ...] = ()  # networks whose Forwarded headers are believed; none by default
     header_timeout_s: Seconds = 30  # a client that never finishes its request head
     body_timeout_s: Seconds = 60  # no byte of an upload for this long
     write_timeout_s: Seconds = 60  # the client takes nothing for this long: the archive is not held for it
     max_body_bytes: int = Field(default=0, ge=0)  # 0: no limit, uploads are streamed and never held
-    require_accept: bool = (
-        False  # PS3.18 §8.7.5 wants 406 without Accept; HTTP means */*; viewers rely on HTTP
-    )
+    require_accept: bool = False  # PS3.18 §8.7.5 wants 406 without Accept; HTTP means */*; viewers rely on HTTP
     cors_origins: tuple[str, ...] = ()  # origins of web viewers served from elsewhere; "*" for any
     shutdown_grace_s: SecondsOrNone = 30  # running streams may finish within this after a stop signal
     strict_dicom_codes: bool = False  # fold 502 and 504 into 503, the only code of PS3.18 for both
@@ -92,6 +116,13 @@ class HttpSettings(_Section):
     @classmethod
     def _check_listen(cls, value: str) -> str:
         split_address(value)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_trusted_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)
         return value
 
     @field_validator("public_url")
@@ -105,15 +136,9 @@ class HttpSettings(_Section):
 class DimseSettings(_Section):
     """Our own application entity as acceptor: the destination of C-MOVE."""
 
-    listen: str | None = (
-        "0.0.0.0:11112"  # the registered DICOM port; archives connect to it; empty: no C-MOVE
-    )
-    max_inbound_associations: int = Field(
-        default=64, ge=1, le=4096
-    )  # an archive may open many for one C-MOVE
-    max_pdu_bytes: int = Field(
-        default=131_072, ge=4_096, le=16_777_216
-    )  # DCMTK's ceiling; fewer, larger reads
+    listen: str | None = "0.0.0.0:11112"  # the registered DICOM port; archives connect to it; empty: no C-MOVE
+    max_inbound_associations: int = Field(default=64, ge=1, le=4096)  # an archive may open many for one C-MOVE
+    max_pdu_bytes: int = Field(default=131_072, ge=4_096, le=16_777_216)  # DCMTK's ceiling; fewer, larger reads
     artim_timeout_s: Seconds = 15  # a connection that never sends A-ASSOCIATE-RQ
     idle_timeout_s: Seconds = 120  # an inbound association that carries nothing (Sectra opens such)
 
@@ -152,22 +177,26 @@ class BackendSettings(_Section):
     default_character_set: str = "ISO_IR 6"  # for answers without (0008,0005); many archives mean ISO_IR 100
     relational: bool | None = None  # None: negotiated; false: never ask, walk the levels
     extended_negotiation_bytes: int = Field(default=4, ge=0, le=7)  # 0 for archives that choke on it
-    move_correlation: str = Field(
-        default="auto", pattern="^(auto|one-at-a-time)$"
-    )  # for archives without originator
+    move_correlation: str = Field(default="auto", pattern="^(auto|one-at-a-time)$")  # for archives without originator
     store_associations: int = Field(default=4, ge=1, le=32)  # side by side within one STOW request
     user_name: str | None = None  # user identity negotiation, PS3.7 D.3.3.7
-    password: str | None = Field(default=None, repr=False)
+    password: str | None = Field(default=None, repr=False)  # better from the environment or password_file
+    password_file: str | None = None  # its content is the password, one trailing line end dropped
+
+
+def _status_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) else value  # a status code is naturally written as a number
+
+
+_EmptySearchSetting = Annotated[EmptySearch, BeforeValidator(_status_text)]
 
 
 class SearchSettings(_Section):
     """QIDO-RS."""
 
-    empty: EmptySearch = EmptySearch.EMPTY_ARRAY
+    empty: _EmptySearchSetting = EmptySearch.EMPTY_ARRAY  # common viewers parse the body of any success
     max_results: int = Field(default=0, ge=0)  # 0: no limit of ours; a hidden limit surprises users
-    max_walk: int = Field(
-        default=1_000, ge=1
-    )  # studies or series visited for an archive without relational queries
+    max_walk: int = Field(default=1_000, ge=1)  # studies or series visited for an archive without relational queries
     walk_concurrency: int = Field(default=4, ge=1, le=32)  # C-FINDs side by side during such a walk
     compute_counts: bool = True  # counts and modalities that an archive leaves out cost further C-FINDs
 
@@ -176,9 +205,7 @@ class StoreSettings(_Section):
     """STOW-RS."""
 
     max_instance_bytes: int = Field(default=0, ge=0)  # 0: none
-    max_head_bytes: int = Field(
-        default=1_048_576, ge=65_536
-    )  # held of each instance while looking for its UIDs
+    max_head_bytes: int = Field(default=1_048_576, ge=65_536)  # held of each instance while looking for its UIDs
 
 
 class LogSettings(_Section):
@@ -188,8 +215,14 @@ class LogSettings(_Section):
     format: str = Field(default="auto", pattern="^(auto|json|console)$")  # auto: console on a terminal
 
 
-class GatewaySettings(_Section):
-    """The whole configuration; the first backend is the default one."""
+class GatewaySettings(BaseSettings):
+    """The whole configuration; the first backend is the default one.
+
+    Making one reads nothing: values come from arguments alone. `gateway.settings_sources` reads the file, the
+    environment and the command line.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     ae_title: AETitle = "GATEWAY"
     http: HttpSettings = HttpSettings()
@@ -197,13 +230,32 @@ class GatewaySettings(_Section):
     search: SearchSettings = SearchSettings()
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
-    backends: dict[
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], BackendSettings
-    ] = Field(default_factory=dict)
+    backends: dict[BackendName, BackendSettings] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """No source but the arguments."""
+        return (init_settings,)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_together(self) -> Self:
+        if self.dimse.listen is not None and _overlap(self.http.listen, self.dimse.listen):
+            raise ConfigurationError("dimse.listen", f"is the address of http.listen too ({self.http.listen})")
         for name, backend in self.backends.items():
             if backend.retrieve is RetrieveMethod.C_MOVE and self.dimse.listen is None:
-                raise ValueError(f"backends.{name}.retrieve is c-move but dimse.listen is empty")
+                raise ConfigurationError(
+                    f"backends.{name}.retrieve", "c-move needs dimse.listen, where the archive connects to"
+                )
         return self
+
+
+def _overlap(one: str, other: str) -> bool:
+    (host, port), (other_host, other_port) = split_address(one), split_address(other)
+    return port == other_port != 0 and (host == other_host or "0.0.0.0" in (host, other_host))

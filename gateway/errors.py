@@ -194,9 +194,7 @@ class AssociationRejected(BackendError):
     """A-ASSOCIATE-RJ (PS3.8 §9.3.4): `result` 1 permanent, 2 transient; `source` 1–3; `reason`."""
 
     def __init__(self, ae_title: str, result: int, source: int, reason: int, text: str) -> None:
-        super().__init__(
-            ae_title, f"association rejected: {text} (result {result}, source {source}, reason {reason})"
-        )
+        super().__init__(ae_title, f"association rejected: {text} (result {result}, source {source}, reason {reason})")
         self.result = result
         self.source = source
         self.reason = reason
@@ -224,9 +222,7 @@ class NoAcceptedContext(BackendError):
     """
 
     def __init__(self, ae_title: str, abstract_syntax: str, result: int) -> None:
-        super().__init__(
-            ae_title, f"no presentation context accepted for {abstract_syntax} (result {result})"
-        )
+        super().__init__(ae_title, f"no presentation context accepted for {abstract_syntax} (result {result})")
         self.abstract_syntax = abstract_syntax
         self.result = result
 

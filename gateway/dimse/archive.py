@@ -1,0 +1,411 @@
+"""One archive, as services see it: its operations, each on an association leased for it.
+
+An :class:`Archive` joins the settings of one backend, its pool, what is known of its abilities and the registry
+of moves. Services ask it to find, get, move or store; they never see an association, a context or a pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from gateway.codecs.identifier import encode_identifier
+from gateway.config import BackendSettings
+from gateway.dimse.association import Association
+from gateway.dimse.contexts import MAX_CONTEXTS, Proposal, ProposedSyntax
+from gateway.dimse.move_routing import MoveRegistry
+from gateway.dimse.pool import Pool, PoolLimits
+from gateway.dimse.requestor import Peer
+from gateway.dimse.scu import query, retrieve, storage, verification
+from gateway.dimse.scu.query import FindResponses, QueryTimes
+from gateway.dimse.scu.retrieve import Retrieval, RetrieveTimes
+from gateway.dimse.scu.storage import InstanceToStore, StoreOperation
+from gateway.dimse.uids import (
+    QR_TRANSFER_SYNTAXES,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    VERIFICATION,
+)
+from gateway.dimse.ul.events import ExtendedNegotiation, UserIdentity
+from gateway.errors import (
+    AssociationAborted,
+    ConnectionLost,
+    DimseTimeout,
+    MoveDestinationUnavailable,
+    NoAcceptedContext,
+    PoolTimeout,
+)
+
+__all__ = ["Archive", "Identifier", "QueryCapabilities", "RetrieveAbilities", "StorageContext"]
+
+Identifier = Mapping[str, dict[str, Any]]
+"""Keys of an identifier: DICOM JSON Model attributes by tag, the level (0008,0052) among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryCapabilities:
+    """What C-FIND options the archive accepted in extended negotiation (PS3.4 §C.5.1)."""
+
+    relational: bool = False
+    combined_datetime: bool = False
+    fuzzy: bool = False
+    timezone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveAbilities:
+    """Which ways of retrieving the archive accepted; a C-GET may still fail for want of the SCP role."""
+
+    can_get: bool
+    can_move: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StorageContext:
+    """A storage class and transfer syntaxes to offer for it in one context of a C-GET, preferred first."""
+
+    sop_class_uid: str
+    transfer_syntaxes: tuple[str, ...]
+
+
+class _Answering(Protocol):
+    async def peek(self) -> None:
+        """Wait for the first answer."""
+
+
+_Operation = TypeVar("_Operation", bound=_Answering)
+
+
+class _StaleAssociation(Exception):
+    """A pooled association ended before the first answer."""
+
+
+class Archive:
+    """The archive behind backend `name`.
+
+    Parameters
+    ----------
+    name
+        Of the backend, in configuration and URLs.
+    settings
+        Its section of the configuration.
+    ae_title
+        Our own AE title, for calling and as move destination, unless the settings name others.
+    registry
+        Where moves are registered.
+    can_receive
+        Whether our acceptor listens, so that C-MOVE is possible at all.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: BackendSettings,
+        *,
+        ae_title: str,
+        registry: MoveRegistry,
+        can_receive: bool = True,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.ae_title = settings.ae_title
+        self.calling_ae_title = settings.calling_ae_title or ae_title
+        self.move_destination = settings.move_destination or ae_title
+        self.can_receive = can_receive
+        self.pool = Pool(_describe_peer(settings, self.calling_ae_title), _limit_pool(settings))
+        self._registry = registry
+        self._capabilities: QueryCapabilities | None = None
+        self._abilities: RetrieveAbilities | None = None
+        self._retrieve_times = RetrieveTimes(
+            settings.retrieve_timeout_s, settings.cancel_timeout_s, settings.move_grace_s
+        )
+        self._one_move = asyncio.Lock() if settings.move_correlation == "one-at-a-time" else None
+        self._query_proposal = _propose_query(settings)
+
+    # --- C-ECHO ---
+
+    async def echo(self) -> None:
+        """Verify that the archive answers (PS3.4 Annex A).
+
+        Raises
+        ------
+        BackendError
+            It does not.
+        """
+        async with self._lease_query() as association:
+            await verification.echo(association, timeout=self.settings.response_timeout_s)
+
+    # --- C-FIND ---
+
+    async def query_capabilities(self) -> QueryCapabilities:
+        """What was negotiated for C-FIND; opens an association the first time.
+
+        Raises
+        ------
+        BackendError
+            No association.
+        """
+        if self._capabilities is None:
+            async with self._lease_query():
+                pass
+        return self._capabilities or QueryCapabilities()
+
+    @asynccontextmanager
+    async def find(self, keys: Identifier) -> AsyncIterator[FindResponses]:
+        """Ask with C-FIND Study Root and give the matches; leaving early cancels.
+
+        The first response has arrived when the block begins.
+
+        Parameters
+        ----------
+        keys
+            The identifier, Query/Retrieve Level included.
+
+        Raises
+        ------
+        BackendError
+            Opening or asking failed; further ones while iterating.
+        """
+        times = QueryTimes(self.settings.response_timeout_s, self.settings.cancel_timeout_s)
+
+        def start(association: Association) -> AbstractAsyncContextManager[FindResponses]:
+            return query.find(association, lambda syntax: encode_identifier(keys, syntax), times)
+
+        async with self._operate(self._query_proposal, start) as responses:
+            yield responses
+
+    # --- C-GET and C-MOVE ---
+
+    async def retrieve_abilities(self) -> RetrieveAbilities:
+        """Whether the archive accepted C-GET and C-MOVE Study Root; opens an association the first time."""
+        if self._abilities is None:
+            async with self._lease_query():
+                pass
+        return self._abilities or RetrieveAbilities(can_get=True, can_move=True)
+
+    @asynccontextmanager
+    async def get(self, keys: Identifier, contexts: Sequence[StorageContext]) -> AsyncIterator[Retrieval]:
+        """Fetch with C-GET Study Root; instances arrive on the same association.
+
+        The first instance, or the outcome, has arrived when the block begins.
+
+        Parameters
+        ----------
+        contexts
+            What to offer to receive, at most 127; the archive uses whichever it likes of those it accepts.
+
+        Raises
+        ------
+        NoAcceptedContext
+            C-GET, or every storage context, or the SCP role, was refused.
+        BackendError
+            Opening or asking failed; further ones while iterating.
+        """
+
+        def start(association: Association) -> AbstractAsyncContextManager[Retrieval]:
+            _check_roles(association, contexts)
+            return retrieve.get(association, lambda syntax: encode_identifier(keys, syntax), self._retrieve_times)
+
+        async with self._operate(_propose_get(contexts), start) as retrieval:
+            yield retrieval
+
+    @asynccontextmanager
+    async def move(
+        self, keys: Identifier, instances: Collection[str], *, prefers_native: bool = False
+    ) -> AsyncIterator[Retrieval]:
+        """Fetch with C-MOVE Study Root to our own AE.
+
+        The first instance, or the outcome, has arrived when the block begins.
+
+        Parameters
+        ----------
+        instances
+            The SOP Instance UIDs expected, for archives that send no move originator; empty if unknown.
+
+        Raises
+        ------
+        MoveDestinationUnavailable
+            We listen on no port.
+        NoAcceptedContext
+            C-MOVE was refused.
+        BackendError
+            Opening or asking failed; further ones while iterating.
+        """
+        if not self.can_receive:
+            raise MoveDestinationUnavailable(self.ae_title, "C-MOVE needs dimse.listen, which is empty")
+
+        def start(association: Association) -> AbstractAsyncContextManager[Retrieval]:
+            reception = self._registry.register(
+                archive_ae_title=self.ae_title,
+                calling_ae_title=self.calling_ae_title,
+                destination=self.move_destination,
+                instances=instances,
+                prefers_native=prefers_native,
+            )
+            return retrieve.move(
+                association, lambda syntax: encode_identifier(keys, syntax), reception, self._retrieve_times
+            )
+
+        async with AsyncExitStack() as stack:
+            if self._one_move is not None:
+                await self._wait_for_turn(stack, self._one_move)
+            yield await stack.enter_async_context(self._operate(self._query_proposal, start))
+
+    # --- C-STORE ---
+
+    @asynccontextmanager
+    async def store(
+        self, instance: InstanceToStore, offered: Collection[StorageContext] = ()
+    ) -> AsyncIterator[StoreOperation]:
+        """Begin C-STORE of one instance; its data set is written piece by piece inside the block.
+
+        Parameters
+        ----------
+        offered
+            Contexts to propose besides the one needed, should an association have to be opened: what else the
+            same request has brought, so that its associations serve all of it.
+
+        Raises
+        ------
+        NoAcceptedContext
+            The archive takes neither the class (result 3) nor the transfer syntax (result 4).
+        BackendError
+            Opening or sending failed.
+        """
+        async with self.pool.lease(self._propose_store(instance, offered)) as lease:
+            async with storage.store(lease.association, instance, self.settings.store_timeout_s) as operation:
+                yield operation
+
+    def _propose_store(self, instance: InstanceToStore, offered: Collection[StorageContext]) -> Proposal:
+        needed = ProposedSyntax(instance.sop_class_uid, (instance.transfer_syntax_uid,))
+        others = (ProposedSyntax(context.sop_class_uid, context.transfer_syntaxes) for context in offered)
+        pooled = self.pool.find_proposal(lambda proposal: needed in proposal.syntaxes)
+        return pooled or Proposal(tuple(dict.fromkeys((needed, *others)))[:MAX_CONTEXTS])
+
+    # --- shared ---
+
+    @asynccontextmanager
+    async def _lease_query(self) -> AsyncIterator[Association]:
+        async with self.pool.lease(self._query_proposal) as lease:
+            self._learn(lease.association)
+            yield lease.association
+
+    @asynccontextmanager
+    async def _operate(
+        self, proposal: Proposal, start: Callable[[Association], AbstractAsyncContextManager[_Operation]]
+    ) -> AsyncIterator[_Operation]:
+        """Lease, start and wait for the first answer; a pooled association that was stale is replaced once."""
+        try:
+            async with (
+                asyncio.timeout(self.settings.operation_timeout_s or None) as deadline,
+                AsyncExitStack() as stack,
+            ):
+                try:
+                    operation = await self._start(stack, proposal, start, fresh=False)
+                except _StaleAssociation:
+                    operation = await self._start(stack, proposal, start, fresh=True)
+                yield operation
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            text = f"the operation took longer than {self.settings.operation_timeout_s:g} s"
+            raise DimseTimeout(self.ae_title, text) from None
+
+    async def _start(
+        self,
+        stack: AsyncExitStack,
+        proposal: Proposal,
+        start: Callable[[Association], AbstractAsyncContextManager[_Operation]],
+        *,
+        fresh: bool,
+    ) -> _Operation:
+        async with AsyncExitStack() as attempt:
+            lease = await attempt.enter_async_context(self.pool.lease(proposal, fresh=fresh))
+            self._learn(lease.association)
+            try:
+                operation = await attempt.enter_async_context(start(lease.association))
+                await operation.peek()
+            except (ConnectionLost, AssociationAborted) as error:
+                if lease.reused:
+                    raise _StaleAssociation from error
+                raise
+            stack.push_async_exit(attempt.pop_all())
+            return operation
+
+    def _learn(self, association: Association) -> None:
+        if association.proposal is not self._query_proposal or self._capabilities is not None:
+            return
+        flags = association.extended.get(STUDY_ROOT_FIND, b"").ljust(4, b"\0")
+        self._capabilities = QueryCapabilities(*(flag == 1 for flag in flags[:4]))
+        self._abilities = RetrieveAbilities(
+            can_get=association.contexts.find(STUDY_ROOT_GET) is not None,
+            can_move=association.contexts.find(STUDY_ROOT_MOVE) is not None and self.can_receive,
+        )
+
+    async def _wait_for_turn(self, stack: AsyncExitStack, lock: asyncio.Lock) -> None:
+        try:
+            async with asyncio.timeout(self.settings.pool_timeout_s):
+                await stack.enter_async_context(lock)
+        except TimeoutError:
+            text = f"another C-MOVE was under way for {self.settings.pool_timeout_s:g} s"
+            raise PoolTimeout(self.ae_title, text) from None
+
+    async def close(self) -> None:
+        """Release what is idle and lend no more."""
+        await self.pool.close()
+
+
+def _describe_peer(settings: BackendSettings, calling_ae_title: str) -> Peer:
+    identity = None
+    if settings.user_name is not None:
+        kind = 2 if settings.password is not None else 1
+        identity = UserIdentity(kind, settings.user_name.encode(), (settings.password or "").encode())
+    return Peer(
+        settings.host,
+        settings.port,
+        settings.ae_title,
+        calling_ae_title,
+        settings.max_pdu_bytes,
+        settings.connect_timeout_s,
+        settings.associate_timeout_s,
+        settings.silence_timeout_s,
+        identity,
+    )
+
+
+def _limit_pool(settings: BackendSettings) -> PoolLimits:
+    return PoolLimits(settings.max_associations, settings.max_idle_s, settings.max_age_s, settings.pool_timeout_s)
+
+
+def _propose_query(settings: BackendSettings) -> Proposal:
+    """One proposal for everything without storage contexts, so that any query association serves any query.
+
+    C-GET stands in it only to learn whether the archive knows it.
+    """
+    classes = (VERIFICATION, STUDY_ROOT_FIND, STUDY_ROOT_MOVE, STUDY_ROOT_GET)
+    flags = b"\1\1\1\1\1\1\1"[: settings.extended_negotiation_bytes]
+    if settings.relational is False and flags:
+        flags = b"\0" + flags[1:]
+    return Proposal(
+        tuple(ProposedSyntax(uid, QR_TRANSFER_SYNTAXES) for uid in classes),
+        (ExtendedNegotiation(STUDY_ROOT_FIND, flags),) if flags else (),
+    )
+
+
+def _propose_get(contexts: Sequence[StorageContext]) -> Proposal:
+    storage_syntaxes = (
+        ProposedSyntax(context.sop_class_uid, context.transfer_syntaxes, scp=True) for context in contexts
+    )
+    return Proposal((ProposedSyntax(STUDY_ROOT_GET, QR_TRANSFER_SYNTAXES), *storage_syntaxes), exact=True)
+
+
+def _check_roles(association: Association, contexts: Sequence[StorageContext]) -> None:
+    """Some storage context must be accepted with the SCP role, else nothing could arrive."""
+    if any(association.contexts.find(context.sop_class_uid, scp=True) for context in contexts):
+        return
+    worst = max(association.contexts.worst_result(context.sop_class_uid) for context in contexts)
+    raise NoAcceptedContext(association.ae_title, contexts[0].sop_class_uid, worst)

@@ -1,0 +1,87 @@
+"""P-DATA fragments to DIMSE messages and back (PS3.7 §6.3, PS3.8 Annex E).
+
+Pure. Only the command set is gathered, under a ceiling; the data set passes through piece by piece. Used by
+``association.py`` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.dimse.commands import Command, decode_command
+from gateway.dimse.ul.events import PDataFragment
+from gateway.errors import RemoteProtocolError
+
+__all__ = ["DataSetPiece", "MessageReader", "MessageStart"]
+
+MAX_COMMAND_BYTES = 65_536
+"""A command set is a few hundred bytes; an attribute identifier list could make it some thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStart:
+    """A command set is complete; `command.has_data_set` tells whether pieces follow."""
+
+    context_id: int
+    command: Command
+
+
+@dataclass(slots=True)
+class DataSetPiece:
+    """Some bytes of the data set of the message begun last; `data` may be empty where `last`."""
+
+    data: bytes | memoryview
+    last: bool
+
+
+class MessageReader:
+    """Turns fragments into messages, one message after the other (PS3.8 §E.1: no interleaving)."""
+
+    def __init__(self) -> None:
+        self._command = bytearray()
+        self._context_id: int | None = None
+        self._data_set_expected = False
+
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether no message is under way."""
+        return self._context_id is None
+
+    def feed(self, fragment: PDataFragment) -> Iterator[MessageStart | DataSetPiece]:
+        """Yield what `fragment` completes.
+
+        Raises
+        ------
+        RemoteProtocolError
+            Command bytes where data is due or the other way round, another context in mid-message, a command
+            set over 64 KiB or unreadable.
+        """
+        if self._context_id is not None and fragment.context_id != self._context_id:
+            raise RemoteProtocolError("presentation context changes within a message")
+        if fragment.is_command == self._data_set_expected:
+            raise RemoteProtocolError("command and data set fragments out of order")
+        self._context_id = fragment.context_id
+        if self._data_set_expected:
+            yield self._pass_data(fragment)
+        else:
+            yield from self._gather_command(fragment)
+
+    def _pass_data(self, fragment: PDataFragment) -> DataSetPiece:
+        if fragment.last:
+            self._data_set_expected = False
+            self._context_id = None
+        return DataSetPiece(fragment.data, fragment.last)
+
+    def _gather_command(self, fragment: PDataFragment) -> Iterator[MessageStart]:
+        self._command += fragment.data
+        if len(self._command) > MAX_COMMAND_BYTES:
+            raise RemoteProtocolError("command set too long")
+        if not fragment.last:
+            return
+        command = decode_command(bytes(self._command))
+        self._command.clear()
+        self._data_set_expected = command.has_data_set
+        if not command.has_data_set:
+            self._context_id = None
+        yield MessageStart(fragment.context_id, command)
