@@ -8,29 +8,21 @@ takes the instances, so a slow web client slows the archive's socket and nothing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from gateway import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from gateway.codecs.transfer_syntax import (
-    DEFLATED,
-    EXPLICIT_VR_BE,
-    EXPLICIT_VR_LE,
-    IMPLICIT_VR_LE,
-    get_transfer_syntax,
-)
 from gateway.config import DimseSettings, split_address
 from gateway.dimse.association import Association
 from gateway.dimse.commands import Command, CommandField
 from gateway.dimse.contexts import Negotiated
-from gateway.dimse.move_routing import MoveRegistry
-from gateway.dimse.status import NOT_AUTHORIZED, OUT_OF_RESOURCES, SUCCESS, UNRECOGNIZED_OPERATION
-from gateway.dimse.suboperation import StoreSubOperation
+from gateway.dimse.scp.provider import ServiceProvider
+from gateway.dimse.status import UNRECOGNIZED_OPERATION
 from gateway.dimse.transport import Transport
-from gateway.dimse.uids import VERIFICATION
 from gateway.dimse.ul.connection import NEED_DATA, Connection, Role
 from gateway.dimse.ul.events import (
+    DICOM_APPLICATION_CONTEXT,
     AssociateAccept,
     AssociateReject,
     AssociateRequest,
@@ -42,39 +34,7 @@ from gateway.tasks import cancel_and_wait, start_task
 
 __all__ = ["Acceptor"]
 
-REFUSAL_DRAIN_S = 2.0
-"""How long the rest of an unwanted instance is read before the association is cut."""
-
-DICOM_APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
-_STANDARD_ROOT = "1.2.840.10008."
-_STORAGE_ROOTS = (
-    "1.2.840.10008.5.1.4.1.1.",  # the storage classes
-    "1.2.840.10008.5.1.4.34.",  # RT treatment objects
-    "1.2.840.10008.5.1.4.38.",  # hanging protocols
-    "1.2.840.10008.5.1.4.39.",  # colour palettes
-    "1.2.840.10008.5.1.4.43.",  # implants
-    "1.2.840.10008.5.1.4.44.",
-    "1.2.840.10008.5.1.4.45.",
-)
-_NATIVE_PREFERENCE = (EXPLICIT_VR_LE, IMPLICIT_VR_LE, DEFLATED, EXPLICIT_VR_BE)
-
 _log = structlog.get_logger(__name__)
-
-
-def is_storable(abstract_syntax: str) -> bool:
-    """Whether a class may be a storage class; private ones are taken for that (PS3.4 §B.5)."""
-    return not abstract_syntax.startswith(_STANDARD_ROOT) or abstract_syntax.startswith(_STORAGE_ROOTS)
-
-
-def choose_transfer_syntax(proposed: tuple[str, ...], *, prefers_native: bool) -> str | None:
-    """What to accept of one storage context.
-
-    The sender's first compressed syntax, in which it probably holds the instance, unless the move under way
-    prefers native ones; of those Explicit VR Little Endian first, for nothing needs to be converted then.
-    """
-    native = next((uid for uid in _NATIVE_PREFERENCE if uid in proposed), None)
-    compressed = next((uid for uid in proposed if get_transfer_syntax(uid).encapsulated), None)
-    return (native or compressed) if prefers_native else (compressed or native)
 
 
 class Acceptor:
@@ -86,16 +46,20 @@ class Acceptor:
         Address, limits and time limits.
     ae_titles
         Called AE titles that are ours: asked at each association.
-    registry
-        The moves under way.
+    providers
+        The services offered, the first that serves an abstract syntax gets its contexts.
     """
 
     def __init__(
-        self, settings: DimseSettings, ae_titles: Callable[[], frozenset[str]], registry: MoveRegistry
+        self,
+        settings: DimseSettings,
+        ae_titles: Callable[[], frozenset[str]],
+        providers: Sequence[ServiceProvider],
     ) -> None:
         self._settings = settings
         self._ae_titles = ae_titles
-        self._registry = registry
+        self._providers = tuple(providers)
+        self._by_request = {provider.request: provider for provider in providers}
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
@@ -169,8 +133,7 @@ class Acceptor:
             _log.warning("inbound_association_rejected", source=refusal.source, reason=refusal.reason)
             transport.write(connection.send(refusal))
             return None, ""
-        prefers_native = self._registry.prefers_native(request.calling_ae_title)
-        accept = _accept(request, self._settings.max_pdu_bytes, prefers_native)
+        accept = self._accept(request)
         transport.write(connection.send(accept))
         association = Association(
             transport,
@@ -190,37 +153,35 @@ class Acceptor:
             return AssociateReject(2, 3, 2)
         return None
 
+    def _accept(self, request: AssociateRequest) -> AssociateAccept:
+        return AssociateAccept(
+            called_ae_title=request.called_ae_title,
+            calling_ae_title=request.calling_ae_title,
+            results=tuple(self._judge(context, request.calling_ae_title) for context in request.contexts),
+            max_length=self._settings.max_pdu_bytes,
+            implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+            implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+        )
+
+    def _judge(self, context: ProposedContext, calling_ae_title: str) -> ContextResult:
+        """Result 3 for classes nobody here serves, 4 where no transfer syntax will do (PS3.8 Table 9-18)."""
+        for provider in self._providers:
+            if provider.serves(context.abstract_syntax):
+                chosen = provider.choose(context, calling_ae_title)
+                return ContextResult(context.context_id, 4 if chosen is None else 0, chosen or "")
+        return ContextResult(context.context_id, 3, "")
+
     # --- messages ---
 
     async def _serve_messages(self, association: Association, calling_ae_title: str) -> None:
         while True:
             message = await association.receive(self._settings.idle_timeout_s, waiting_for="a request")
             command = message.command
-            if command.command_field is CommandField.C_STORE_RQ:
-                context = association.contexts.by_id(message.context_id)
-                if context is None:
-                    return
-                await self._take_store(StoreSubOperation(association, context, command), calling_ae_title)
+            if (provider := self._by_request.get(command.command_field)) is not None:
+                await provider.handle(association, message, calling_ae_title)
             elif not command.command_field.is_response and command.command_field is not CommandField.C_CANCEL_RQ:
                 await association.discard_data_set()
-                await association.send(message.context_id, _answer(command))
-
-    async def _take_store(self, instance: StoreSubOperation, calling_ae_title: str) -> None:
-        reception = self._registry.match(calling_ae_title, instance)
-        if reception is None:
-            _log.warning("unsolicited_store_refused", calling_ae_title=calling_ae_title)
-            await _refuse_store(instance, NOT_AUTHORIZED)
-        elif not await reception.offer(instance):
-            await _refuse_store(instance, OUT_OF_RESOURCES)
-
-
-async def _refuse_store(instance: StoreSubOperation, status: int) -> None:
-    """Answer with a failure; an archive that goes on sending a large instance is cut after a while."""
-    try:
-        async with asyncio.timeout(REFUSAL_DRAIN_S):
-            await instance.respond(status)
-    except TimeoutError:
-        instance.abort()
+                await association.send(message.context_id, _decline(command))
 
 
 async def _await_request(connection: Connection, transport: Transport) -> AssociateRequest | None:
@@ -237,33 +198,11 @@ async def _await_request(connection: Connection, transport: Transport) -> Associ
             return event if isinstance(event, AssociateRequest) else None
 
 
-def _accept(request: AssociateRequest, max_length: int, prefers_native: bool) -> AssociateAccept:
-    return AssociateAccept(
-        called_ae_title=request.called_ae_title,
-        calling_ae_title=request.calling_ae_title,
-        results=tuple(_judge(context, prefers_native) for context in request.contexts),
-        max_length=max_length,
-        implementation_class_uid=IMPLEMENTATION_CLASS_UID,
-        implementation_version_name=IMPLEMENTATION_VERSION_NAME,
-    )
-
-
-def _judge(context: ProposedContext, prefers_native: bool) -> ContextResult:
-    """Accept Verification and storage; 3 for other classes, 4 where no transfer syntax will do."""
-    if context.abstract_syntax == VERIFICATION:
-        chosen = next((uid for uid in _NATIVE_PREFERENCE if uid in context.transfer_syntaxes), None)
-    elif is_storable(context.abstract_syntax):
-        chosen = choose_transfer_syntax(context.transfer_syntaxes, prefers_native=prefers_native)
-    else:
-        return ContextResult(context.context_id, 3, "")
-    return ContextResult(context.context_id, 4, "") if chosen is None else ContextResult(context.context_id, 0, chosen)
-
-
-def _answer(request: Command) -> Command:
-    is_echo = request.command_field is CommandField.C_ECHO_RQ
+def _decline(request: Command) -> Command:
+    """The answer to a service nobody here provides (PS3.7 §C.5.19)."""
     return Command(
         command_field=CommandField(request.command_field | 0x8000),
         message_id_being_responded_to=request.message_id,
         affected_sop_class_uid=request.affected_sop_class_uid or request.requested_sop_class_uid,
-        status=SUCCESS if is_echo else UNRECOGNIZED_OPERATION,
+        status=UNRECOGNIZED_OPERATION,
     )
