@@ -178,6 +178,69 @@ class BackendSettings(_Section):
     relational: bool | None = None  # None: negotiated; false: never ask, walk the levels
     extended_negotiation_bytes: int = Field(default=4, ge=0, le=7)  # 0 for archives that choke on it
     move_correlation: Literal["auto", "one-at-a-time"] = "auto"  # the latter for archives without originator
+    store_associations: int = Field(default=4, ge=1, le=32)  # side by side within one STOW request
+    user_name: str | None = None  # user identity negotiation, PS3.7 D.3.3.7
+    password: str | None = Field(default=None, repr=False)  # better from the environment or password_file
+    password_file: str | None = None  # its content is the password, one trailing line end dropped
+
+
+def _status_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) else value  # a status code is naturally written as a number
+
+
+_EmptySearchSetting = Annotated[EmptySearch, BeforeValidator(_status_text)]
+
+
+class SearchSettings(_Section):
+    """QIDO-RS."""
+
+    empty: _EmptySearchSetting = EmptySearch.EMPTY_ARRAY  # common viewers parse the body of any success
+    max_results: int = Field(default=0, ge=0)  # 0: no limit of ours; a hidden limit surprises users
+    max_walk: int = Field(default=1_000, ge=1)  # studies or series visited for an archive without relational queries
+    walk_concurrency: int = Field(default=4, ge=1, le=32)  # C-FINDs side by side during such a walk
+    compute_counts: bool = True  # counts and modalities that an archive leaves out cost further C-FINDs
+
+
+class StoreSettings(_Section):
+    """STOW-RS."""
+
+    max_instance_bytes: int = Field(default=0, ge=0)  # 0: none
+    max_head_bytes: int = Field(default=1_048_576, ge=65_536)  # held of each instance while looking for its UIDs
+
+
+class LogSettings(_Section):
+    """Structured log on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"  # one line a request, none a PDU
+    format: Literal["auto", "json", "console"] = "auto"  # auto: console on a terminal
+
+
+class GatewaySettings(BaseSettings):
+    """The whole configuration; the first backend is the default one.
+
+    Making one reads nothing: values come from arguments alone. `gateway.settings_sources` reads the file, the
+    environment and the command line.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    ae_title: AETitle = "GATEWAY"
+    http: HttpSettings = HttpSettings()
+    dimse: DimseSettings = DimseSettings()
+    search: SearchSettings = SearchSettings()
+    store: StoreSettings = StoreSettings()
+    log: LogSettings = LogSettings()
+    backends: dict[BackendName, BackendSettings] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
         """No source but the arguments."""
         return (init_settings,)
 
