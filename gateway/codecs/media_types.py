@@ -53,6 +53,11 @@ class MediaType:
         return self.essence.startswith("multipart/")
 
     @property
+    def representation_type(self) -> str:
+        """Type of one representation: of a part where this is a multipart, ``*/*`` if it names none."""
+        return (self.part_type or "*/*") if self.is_multipart else self.essence
+
+    @property
     def transfer_syntax(self) -> str | None:
         """The ``transfer-syntax`` parameter: a UID, ``*`` or None (PS3.18 §8.7.3.5.2)."""
         return self.parameter("transfer-syntax")
@@ -60,7 +65,7 @@ class MediaType:
     @property
     def has_wildcard(self) -> bool:
         """Whether type or subtype, of the whole or of the parts, is ``*``."""
-        return "*" in self.essence or "*" in (self.part_type or "")
+        return "*" in self.essence or "*" in self.representation_type
 
     def parameter(self, name: str) -> str | None:
         """The value of the first parameter called `name` (lower case), None without one."""
@@ -80,7 +85,7 @@ class MediaRange:
         media_type = self.media_type
         return (
             _essence_specificity(media_type.essence),
-            _essence_specificity(media_type.part_type or "*/*"),
+            _essence_specificity(media_type.representation_type),
             0 if media_type.transfer_syntax in (None, "*") else 1,
         )
 
@@ -90,10 +95,11 @@ class MediaRange:
         Parameters are not looked at: whether a transfer syntax is acceptable depends on the resource.
         """
         media_type = self.media_type
+        if media_type.is_multipart:
+            named = _essence_covers(media_type.essence, MULTIPART_RELATED)
+            return multipart and named and _essence_covers(media_type.representation_type, essence)
         if media_type.essence == "*/*":
             return True
-        if media_type.is_multipart:
-            return multipart and _essence_covers(media_type.part_type or "*/*", essence)
         return not multipart and _essence_covers(media_type.essence, essence)
 
 

@@ -65,9 +65,7 @@ class MultipartReader:
     """
 
     def __init__(self, boundary: str) -> None:
-        if not 0 < len(boundary) <= _MAX_BOUNDARY_CHARACTERS or not (
-            boundary.isascii() and boundary.isprintable()
-        ):
+        if not 0 < len(boundary) <= _MAX_BOUNDARY_CHARACTERS or not (boundary.isascii() and boundary.isprintable()):
             raise MalformedBody("the boundary of the multipart body is missing or malformed")
         self._dashed = b"--" + boundary.encode("ascii")
         self._delimiter = b"\n" + self._dashed

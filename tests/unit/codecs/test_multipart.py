@@ -91,6 +91,13 @@ def test_a_bare_line_feed_before_dashes_is_data_where_lines_end_in_crlf() -> Non
     assert read([b"--xyz\r\n\r\none\n--xyz\r\ntwo\r\n--xyz--"]) == [({}, b"one\n--xyz\r\ntwo")]
 
 
+def test_an_empty_body_may_share_the_line_end_of_its_head() -> None:
+    body = b"--xyz\r\n\r\n--xyz\r\n\r\n--xy is data\r\n--xyz--"
+    for size in (len(body), 1):
+        pieces = [body[start : start + size] for start in range(0, len(body), size)]
+        assert read(pieces) == [({}, b""), ({}, b"--xy is data")]
+
+
 def test_no_part_at_all() -> None:
     assert read([b"--xyz--"]) == []
 
@@ -162,9 +169,7 @@ def test_what_is_written_reads_back(bodies: list[bytes]) -> None:
     encoder = MultipartEncoder("application/dicom", "b0undary")
     written = b""
     for number, body in enumerate(bodies):
-        written += (
-            encoder.part_header("application/dicom; transfer-syntax=1.2", f"/instances/{number}") + body
-        )
+        written += encoder.part_header("application/dicom; transfer-syntax=1.2", f"/instances/{number}") + body
     written += encoder.closing()
     assert [body for _, body in read([written], "b0undary")] == bodies
 
