@@ -298,6 +298,11 @@ class Tokenizer:
         self._check_end()
         return ()
 
+    @property
+    def offset(self) -> int:
+        """Bytes of the (inflated) data set read so far, but for those of an incomplete header."""
+        return self._offset
+
     def _read_inflated(self, steps: Iterator[bytes]) -> Iterator[Token]:
         for step in steps:
             yield from self._read(step)
