@@ -315,7 +315,7 @@ class Connection:
         text = f"{trigger.value} in {self._state.value}"
         fault = fault or RemoteProtocolError(text, reason=AbortReason.UNEXPECTED_PDU)
         if action is None:
-            self._refuse_early_pdu()
+            self._refuse_early_pdu(fault.reason)
             raise fault
         if isinstance(event, AssociateRequest) and not event.protocol_version & 1:
             # AE-6 where the provider cannot take the association; the effects are those of a local refusal.
@@ -329,12 +329,12 @@ class Connection:
             self._peer_max_length = event.max_length
         return event
 
-    def _refuse_early_pdu(self) -> None:
+    def _refuse_early_pdu(self, reason: int) -> None:
         """Sta1 or Sta4: the peer talks before it was spoken to, which Table 9-10 does not foresee."""
         self._state = State.STA1
         self._close_requested = True
         self._framer.abandon()
-        self._outgoing += encode_pdu(Abort(_SERVICE_PROVIDER, AbortReason.UNEXPECTED_PDU))
+        self._outgoing += encode_pdu(Abort(_SERVICE_PROVIDER, reason))
 
     def _end(self) -> TransportClosed | NeedData:
         if self._end_told:
@@ -393,5 +393,4 @@ def _outgoing_pdu(send: Send | None, primitive: bytes, reason: int) -> bytes:
             return primitive or encode_pdu(Abort(_SERVICE_USER, 0))
         case Send.PROVIDER_ABORT:
             return encode_pdu(Abort(_SERVICE_PROVIDER, reason))
-        case None:
-            return b""
+    return b""

@@ -54,6 +54,7 @@ P_DATA_HEADER_LENGTH: Final = PDU_HEADER_LENGTH + PDV_OVERHEAD
 
 _FIXED_LENGTH: Final = 68
 """Bytes of an A-ASSOCIATE body before its items: version, reserved, AE titles, reserved (Table 9-11)."""
+_AE_TITLE_LENGTH: Final = 16
 _P_DATA_HEADER: Final = struct.Struct(">BxIIBB")
 _CONTROL: Final = struct.Struct(">BxI4B")
 _ITEM_LENGTH: Final = struct.Struct(">2xH")
@@ -177,8 +178,8 @@ def _encode_request(event: AssociateRequest) -> bytes:
 
 def _encode_accept(event: AssociateAccept) -> bytes:
     pdu: Any = pynetdicom_pdu.A_ASSOCIATE_AC()
-    pdu.reserved_aet = event.called_ae_title
-    pdu.reserved_aec = event.calling_ae_title
+    pdu.reserved_aet = _encode_echoed_title(event.called_ae_title)
+    pdu.reserved_aec = _encode_echoed_title(event.calling_ae_title)
     results = [_context_result_item(result) for result in event.results]
     response = event.user_identity_response
     identity = [] if response is None else [_user_identity_response_item(response)]
@@ -188,6 +189,11 @@ def _encode_accept(event: AssociateAccept) -> bytes:
         _user_information_item(event, identity),
     ]
     return bytes(pdu.encode())
+
+
+def _encode_echoed_title(title: str) -> bytes:
+    """Nobody tests it (Table 9-17): characters that a peer should not have sent do not stop the answer."""
+    return title.encode("ascii", "replace")[:_AE_TITLE_LENGTH]
 
 
 def _transfer_syntax_item(uid: str) -> Any:
