@@ -91,14 +91,12 @@ def load_configuration(file: Path | None, environment: Mapping[str, str], flags:
         A file that cannot be read, an unknown key, or a value that is missing or wrong; the value itself is
         not repeated, it may be a secret.
     """
-    from_file = _read_file(file) if file is not None else Layer({}, {})
     values: dict[str, Any] = {}
     origins: dict[KeyPath, str] = {}
-    for layer in (
-        from_file,
-        _read_environment(environment, _backend_names(from_file)),
-        flags or Layer({}, {}),
-    ):
+    nothing = Layer({}, {})
+    from_file = _read_file(file) if file is not None else nothing
+    for given in (from_file, _read_environment(environment), flags or nothing):
+        layer = _respell_backends(given, values)
         _merge(values, layer.values)
         for path in _leaf_paths(layer.values):
             origins[path] = _find_origin(layer.origins, path) or "default"
@@ -147,11 +145,6 @@ def _split_toml_key(key: str) -> KeyPath:
     return tuple(part.strip().strip("\"'") for part in key.split("."))
 
 
-def _backend_names(layer: Layer) -> list[str]:
-    backends = layer.values.get("backends")
-    return list(backends) if isinstance(backends, dict) else []
-
-
 # --- the environment ---
 
 
@@ -174,26 +167,33 @@ class _EnvironmentSource(EnvSettingsSource):
         return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _read_environment(environment: Mapping[str, str], file_backends: list[str]) -> Layer:
+def _read_environment(environment: Mapping[str, str]) -> Layer:
     ours = {name: value for name, value in environment.items() if name.upper().startswith(ENVIRONMENT_PREFIX)}
-    spelling = {_plain(name): name for name in file_backends}
     origins: dict[KeyPath, str] = {}
     for name in ours:
         path = tuple(name[len(ENVIRONMENT_PREFIX) :].lower().split("__"))
         origin = f"environment {name}"
         _check_known(path, {path: origin})  # pydantic's source passes over names that are no field
-        origins[_respell(path, spelling)] = origin
+        origins[path] = origin
     try:
         values = _EnvironmentSource(ours)()
     except SettingsError as error:
         raise ConfigurationError(f"environment {ENVIRONMENT_PREFIX}*", f"{error}: not JSON") from error
-    if isinstance(backends := values.get("backends"), dict):
-        values["backends"] = {spelling.get(_plain(name), name): given for name, given in backends.items()}
     return Layer(values, origins)
 
 
-def _plain(backend_name: str) -> str:
-    return backend_name.lower().replace("-", "_")
+# --- merging ---
+
+
+def _respell_backends(layer: Layer, earlier: Mapping[str, Any]) -> Layer:
+    """The layer with its backends named as in `earlier` values where only case or dash differ."""
+    known, given = earlier.get("backends"), layer.values.get("backends")
+    if not isinstance(known, dict) or not isinstance(given, Mapping):
+        return layer
+    spelling = {_plain(name): name for name in known}
+    backends = {spelling.get(_plain(name), name): backend for name, backend in given.items()}
+    origins = {_respell(path, spelling): origin for path, origin in layer.origins.items()}
+    return Layer({**layer.values, "backends": backends}, origins)
 
 
 def _respell(path: KeyPath, spelling: Mapping[str, str]) -> KeyPath:
@@ -202,7 +202,8 @@ def _respell(path: KeyPath, spelling: Mapping[str, str]) -> KeyPath:
     return path
 
 
-# --- merging ---
+def _plain(backend_name: str) -> str:
+    return backend_name.lower().replace("-", "_")
 
 
 def _merge(target: dict[str, Any], source: Mapping[str, Any]) -> None:

@@ -121,6 +121,13 @@ def test_dotted_keys_and_inline_tables_have_an_origin_too(tmp_path: Path) -> Non
     assert configuration.origin(("log", "level")) == str(path)
 
 
+def test_flags_find_the_backend_of_the_environment() -> None:
+    flags = Layer({"backends": {"Main": {"host": "10.0.0.3"}}}, {("backends", "Main"): "flag --backend"})
+    configuration = load_configuration(None, MAIN, flags)
+    assert {name: it.host for name, it in configuration.settings.backends.items()} == {"main": "10.0.0.3"}
+    assert configuration.origin(("backends", "main", "host")) == "flag --backend"
+
+
 # --- secrets ---
 
 
