@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import IntEnum
 from typing import Any, Final
 
@@ -344,9 +344,8 @@ def _decode_item(encoded: bytes) -> Any:
     return item
 
 
-def _decode_context_item(encoded: bytes) -> Any:
-    """Decode a presentation context item (20H or 21H) without the sub-items it should not have."""
-    known = (_ItemType.ABSTRACT_SYNTAX, _ItemType.TRANSFER_SYNTAX)
+def _decode_context_item(encoded: bytes, known: Collection[int]) -> Any:
+    """Decode a presentation context item (20H or 21H) without the sub-items that are not `known` in it."""
     item = _decode_item(encoded[:8] + b"".join(sub for sub in _iter_items(encoded[8:]) if sub[0] in known))
     if item.context_id % 2 == 0:
         raise ValueError("presentation context IDs are odd")
@@ -354,7 +353,7 @@ def _decode_context_item(encoded: bytes) -> Any:
 
 
 def _decode_proposed_context(encoded: bytes) -> ProposedContext:
-    item = _decode_context_item(encoded)
+    item = _decode_context_item(encoded, (_ItemType.ABSTRACT_SYNTAX, _ItemType.TRANSFER_SYNTAX))
     if not item.abstract_syntax:
         raise ValueError("presentation context without abstract syntax")
     transfer_syntaxes = tuple(str(uid) for uid in item.transfer_syntax if uid)
@@ -362,7 +361,7 @@ def _decode_proposed_context(encoded: bytes) -> ProposedContext:
 
 
 def _decode_context_result(encoded: bytes) -> ContextResult:
-    item = _decode_context_item(encoded)
+    item = _decode_context_item(encoded, (_ItemType.TRANSFER_SYNTAX,))
     if item.result != 0:
         return ContextResult(item.context_id, item.result, "")
     if not item.transfer_syntax:

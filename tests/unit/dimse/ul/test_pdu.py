@@ -238,6 +238,12 @@ def test_unrecognized_items_are_skipped_at_every_level() -> None:
     assert accept.results == (ContextResult(1, 0, "1.2.840.10008.1.2"),)
 
 
+def test_abstract_syntax_in_an_answer_is_skipped() -> None:
+    event = decode_pdu(PduType.ASSOCIATE_AC, make_body(make_result(1, 0, ABSTRACT, IMPLICIT)))
+    assert isinstance(event, AssociateAccept)
+    assert event.results == (ContextResult(1, 0, "1.2.840.10008.1.2"),)
+
+
 @pytest.mark.parametrize("padded", [b"  ARCHIVE", b"ARCHIVE\0\0", b"ARCHIVE"])
 def test_titles_are_stripped(padded: bytes) -> None:
     event = decode_pdu(PduType.ASSOCIATE_RQ, make_body(called=padded))
