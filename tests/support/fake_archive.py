@@ -49,6 +49,8 @@ class Behaviour:
         Returns attributes of the levels above in lower-level answers, as relational archives may.
     failure : Exception or None
         Raised in place of answer number `fails_at` of each C-FIND at `fails_level` (any where empty).
+    gate : asyncio.Event or None
+        Awaited before answer number `gate_at` of each C-FIND at `fails_level` that is not only for counting.
     """
 
     leaves_out: frozenset[str] = frozenset()
@@ -147,7 +149,8 @@ class FakeArchive:
         for tag, key in keys.items():
             if tag in self.behaviour.leaves_out or tag == "00080201":
                 continue
-            if not self.behaviour.upper_keys and tag in STUDY_TAGS and key.get("Value") is None:
+            is_upper = keys["00080052"]["Value"] != ["STUDY"] and tag in STUDY_TAGS
+            if is_upper and not self.behaviour.upper_keys and not key.get("Value"):
                 continue
             attribute = entity.get(tag, {"vr": key["vr"]})
             returned[tag] = {"vr": attribute["vr"]} if not attribute.get("Value") else attribute
@@ -156,6 +159,7 @@ class FakeArchive:
         return returned
 
 
+MOST_KEYS_OF_COUNTS = 6  # identifiers that only count are shorter than those of results
 STUDY_TAGS = frozenset("00080020 00080030 00080050 00080061 00080090 00100010 00100020 00201206".split())
 
 
@@ -165,6 +169,7 @@ class _Responses:
         self._level = keys["00080052"]["Value"][0]
         self._answers = iter(archive.answers(keys))
         self._number = 0
+        self._is_gated = len(keys) > MOST_KEYS_OF_COUNTS
         self.is_finished = False
 
     def __aiter__(self) -> _Responses:
@@ -177,7 +182,7 @@ class _Responses:
         if applies and behaviour.failure is not None and self._number >= behaviour.fails_at:
             self.is_finished = True
             raise behaviour.failure
-        if applies and behaviour.gate is not None and self._number >= behaviour.gate_at:
+        if applies and self._is_gated and behaviour.gate is not None and self._number >= behaviour.gate_at:
             await behaviour.gate.wait()
         answer = next(self._answers, None)
         if answer is None:
