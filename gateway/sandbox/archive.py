@@ -121,6 +121,11 @@ class SandboxArchive:
         """The stored instances, to fill or to look at directly."""
         return self._state.index
 
+    @property
+    def associations(self) -> list[Association]:
+        """pynetdicom's associations as they are now, those opened for a C-MOVE included."""
+        return self._state.ae.active_associations
+
     def wait_for(self, condition: Callable[[Counters], bool], timeout: float = 10.0) -> bool:
         """Wait until `condition` holds for the counters; False if `timeout` seconds were not enough."""
         return self._state.observations.wait_for(condition, timeout)
@@ -168,7 +173,7 @@ class SandboxArchive:
         if self._server is None:
             return
         self._server.stop_listening()
-        associations = self._state.ae.active_associations
+        associations = self.associations
         for assoc in associations:
             assoc.dul.to_user_queue.put(None)  # ends the wait for an A-ASSOCIATE-RQ that never came
             Session(assoc, self._state).close()
@@ -183,7 +188,7 @@ class SandboxArchive:
 
     def drop_associations(self) -> None:
         """Close the transport of every open association, as a crash would; the archive goes on listening."""
-        for assoc in self._state.ae.active_associations:
+        for assoc in self.associations:
             Session(assoc, self._state).close()
 
     def __enter__(self) -> Self:

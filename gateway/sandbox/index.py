@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID
@@ -25,7 +25,16 @@ from pynetdicom.dsutils import split_dataset
 __all__ = ["InstanceIndex", "StoredInstance"]
 
 _DEFERRED_BYTES = 65_536  # values longer than this are no query keys and stay on disk
-_READ_ERRORS = (InvalidDicomError, ValueError, TypeError, KeyError, AttributeError, EOFError, OSError)
+_READ_ERRORS = (
+    BytesLengthException,
+    InvalidDicomError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    EOFError,
+    OSError,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from gateway.sandbox.values import (
 __all__ = ["MatchingOptions", "match_data_set", "match_element"]
 
 _WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
-_UNMATCHABLE_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+_UNMATCHABLE_VRS = frozenset({"OB", "OB or OW", "OD", "OF", "OL", "OV", "OW", "UN"})
 _RANGE_PARSERS: dict[str, Callable[[str], Interval]] = {
     "DA": parse_date,
     "TM": parse_time,

@@ -15,6 +15,7 @@ from typing import Any
 from pydicom.charset import convert_encodings
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _VALUE_ERRORS = (
+    BytesLengthException,
     ValueError,
     TypeError,
     KeyError,
