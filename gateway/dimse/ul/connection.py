@@ -363,7 +363,6 @@ class Connection:
             self._artim_running = effect.artim is Artim.START
         self._close_requested |= effect.closes
         if self._state is State.STA1:
-            self._artim_running = False
             self._framer.abandon()
         outgoing = _outgoing_pdu(effect.send, primitive, reason)
         if effect.then is not None and (follow_up := TRANSITIONS.get((self._state, effect.then))) is not None:
@@ -377,9 +376,7 @@ class Connection:
 
     def _check_association(self, event: RequestEvent) -> None:
         """What the table does not say: roles, one association per connection, the limit that is enforced."""
-        if isinstance(event, AssociateRequest) and (
-            self._role is Role.ACCEPTOR or self._request or self._close_requested
-        ):
+        if isinstance(event, AssociateRequest) and (self._role is Role.ACCEPTOR or self._close_requested):
             raise LocalProtocolError("a requestor asks for one association, once")
         if isinstance(event, AssociateRequest | AssociateAccept) and event.max_length != self._max_length:
             raise LocalProtocolError(f"announces {event.max_length}, the connection takes {self._max_length}")

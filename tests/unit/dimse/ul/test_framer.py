@@ -168,6 +168,7 @@ def test_lengths_that_no_such_pdu_has(pdu_type: int, length: int) -> None:
         pytest.param(b"\0\0\0\1\1", id="PDU shorter than one PDV"),
         pytest.param(b"\0\0\0\1\1\0", id="PDV without message control header"),
         pytest.param(b"\0\0\0\0\1\0", id="PDV of nothing"),
+        pytest.param(b"\0\0\0\1\1\0\0\0\2\1\2", id="PDV of its context ID alone, another behind it"),
         pytest.param(b"\0\0\0\4\1\0a", id="PDV longer than its PDU"),
         pytest.param(b"\xff\xff\xff\xff\1\0a", id="PDV of 4 GiB"),
         pytest.param(b"\0\0\0\3\1\0ab", id="a byte left over"),
@@ -192,6 +193,11 @@ def test_longest_pdu_announced() -> None:
     assert len(read_all([pdu], max_length=20)) == 2
     assert fault_of(pdu, max_length=19).reason == AbortReason.INVALID_PARAMETER_VALUE
     assert len(read_all([pdu], max_length=19, accept_longer_pdus=True)) == 2
+
+
+def test_largest_association_pdu() -> None:
+    body = bytes(1 << 20)
+    assert read_all([make_pdu(1, body)[:100], make_pdu(1, body)[100:]]) == [ReceivedPdu(PduType.ASSOCIATE_RQ, body)]
 
 
 def test_nothing_is_read_after_a_fault() -> None:
