@@ -58,8 +58,8 @@ class HeadReader:
     Parameters
     ----------
     max_head_bytes : int
-        The most that is held, File Meta Information included; of a deflated data set, also the most that is inflated
-        (but for one step of 64 KiB).
+        About the most that is held, File Meta Information included: a piece that ends beyond it is still looked at. A
+        deflated data set is inflated no further than this beyond its deflated length.
     default_transfer_syntax_uid : str
         Taken where File Meta Information names none: that of the part's media type. PS3.18 §8.7.9: the file wins.
     """
@@ -132,7 +132,7 @@ class HeadReader:
                     self._depth += 1
             if len(self._uids) == len(_NAMES):
                 return True
-            if tokenizer.offset > self._max_head_bytes:
+            if tokenizer.offset - self._held > self._max_head_bytes:
                 raise DecodeError("the UIDs come too late in the data set", offset=tokenizer.offset)
         return False
 
