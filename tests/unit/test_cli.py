@@ -7,10 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import gateway
+import gateway.log
 from gateway import cli
 from gateway.errors import ConfigurationError
 
@@ -142,3 +146,48 @@ def test_other_failures_are_one_line_and_exit_code_1(
         cli.main()
     assert caught.value.code == 1
     assert capsys.readouterr().err == "dicomweb-gateway: [Errno 98] Address already in use\n"
+
+
+class Recorder:
+    """Stands for the part that a command calls; remembers the arguments and returns `result`."""
+
+    def __init__(self, result: Any = None) -> None:
+        self.result = result
+        self.calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    async def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.calls.append((arguments, options))
+        return self.result
+
+
+def put_in_place(monkeypatch: pytest.MonkeyPatch, module: str, function: str, recorder: Recorder) -> None:
+    stand_in = ModuleType(f"gateway.{module}")
+    setattr(stand_in, function, recorder)
+    monkeypatch.setitem(sys.modules, f"gateway.{module}", stand_in)
+    monkeypatch.setattr(gateway, module, stand_in, raising=False)
+    monkeypatch.setattr(gateway.log, "configure_logging", lambda settings: None)
+
+
+def test_serve_runs_the_gateway_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_in_place(monkeypatch, "app", "serve", recorder := Recorder())
+    outcome = CliRunner().invoke(cli.app, ["serve", "--backend", MAIN, "--backend", "b=B@h", "--listen", ":80"])
+    assert outcome.exit_code == 0, outcome.output
+    (((settings,), _),) = recorder.calls
+    assert [it.ae_title for it in settings.backends.values()] == ["ARCHIVE", "B"]
+    assert settings.http.listen == ":80"
+
+
+@pytest.mark.parametrize(("usable", "exit_code"), [(True, 0), (False, 1)])
+def test_check_ends_by_what_it_found(monkeypatch: pytest.MonkeyPatch, usable: bool, exit_code: int) -> None:
+    put_in_place(monkeypatch, "check", "run", recorder := Recorder(usable))
+    outcome = CliRunner().invoke(cli.app, ["check", "--backend", MAIN, "--json"])
+    assert outcome.exit_code == exit_code
+    (((settings,), options),) = recorder.calls
+    assert list(settings.backends) == ["main"]
+    assert options == {"as_json": True}
+
+
+def test_demo_listens_where_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_in_place(monkeypatch, "demo", "run", recorder := Recorder())
+    assert CliRunner().invoke(cli.app, ["demo", "--listen", "127.0.0.1:0"]).exit_code == 0
+    assert recorder.calls == [((), {"listen": "127.0.0.1:0"})]
