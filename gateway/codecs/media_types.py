@@ -22,6 +22,8 @@ __all__ = [
     "is_valid_boundary",
     "parse_accept",
     "parse_media_type",
+    "parse_parameters",
+    "split_list",
 ]
 
 MULTIPART_RELATED = "multipart/related"
@@ -111,9 +113,8 @@ def parse_media_type(text: str) -> MediaType:
     DecodeError
         Not ``type/subtype``, or a parameter without name or with an open quote. `text` is not repeated.
     """
-    essence, *parameters = (piece.strip() for piece in _split_outside_quotes(text, ";"))
-    pairs = [_parse_parameter(piece) for piece in parameters if piece]
-    return _normalised(_parse_essence(essence), pairs)
+    essence, _, parameters = text.partition(";")
+    return _normalised(_parse_essence(essence.strip()), parse_parameters(parameters))
 
 
 def parse_accept(text: str) -> tuple[MediaRange, ...]:
@@ -123,13 +124,29 @@ def parse_accept(text: str) -> tuple[MediaRange, ...]:
     keeps none of them).
     """
     ranges = []
-    for member in _split_outside_quotes(text, ","):
+    for member in split_list(text):
         if member.strip():
             try:
                 ranges.append(_parse_range(member))
             except DecodeError:
                 continue
     return tuple(ranges)
+
+
+def parse_parameters(text: str) -> list[tuple[str, str]]:
+    """Read ``name=value; name="value"``, names in lower case, as in media types and Forwarded (RFC 7239 §4).
+
+    Raises
+    ------
+    DecodeError
+        A parameter without name, or with an open quote.
+    """
+    return [_parse_parameter(piece) for piece in _split_outside_quotes(text, ";") if piece.strip()]
+
+
+def split_list(text: str) -> list[str]:
+    """Split a header at its commas, those in quoted strings excepted (RFC 9110 §5.6.1); may give empty members."""
+    return _split_outside_quotes(text, ",")
 
 
 def format_media_type(essence: str, parameters: Iterable[tuple[str, str]] = ()) -> str:
