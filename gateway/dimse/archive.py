@@ -136,8 +136,20 @@ class Archive:
         BackendError
             It does not.
         """
-        async with self._lease_query() as association:
-            await verification.echo(association, timeout=self.settings.response_timeout_s)
+        try:
+            await self._echo(fresh=False)
+        except _StaleAssociation:
+            await self._echo(fresh=True)
+
+    async def _echo(self, *, fresh: bool) -> None:
+        async with self.pool.lease(self._query_proposal, fresh=fresh) as lease:
+            self._learn(lease.association)
+            try:
+                await verification.echo(lease.association, timeout=self.settings.response_timeout_s)
+            except (ConnectionLost, AssociationAborted) as error:
+                if lease.reused:
+                    raise _StaleAssociation from error
+                raise
 
     # --- C-FIND ---
 
@@ -353,6 +365,18 @@ class Archive:
         except TimeoutError:
             text = f"another C-MOVE was under way for {self.settings.pool_timeout_s:g} s"
             raise PoolTimeout(self.ae_title, text) from None
+
+    def describe_load(self) -> dict[str, int]:
+        """Associations busy, idle and waited for, and how many have been opened and reused so far."""
+        pool = self.pool
+        return {
+            "busy": pool.busy_count,
+            "idle": pool.idle_count,
+            "waiting": pool.waiting_count,
+            "opened": pool.statistics.opened,
+            "reused": pool.statistics.reused,
+            "limit": pool.limits.max_associations,
+        }
 
     async def close(self) -> None:
         """Release what is idle and lend no more."""

@@ -1,0 +1,192 @@
+"""The composition root: archives, services and the web application are made and wired here, and nowhere else.
+
+Start: the DIMSE acceptor listens before the web server does, so that no C-MOVE is asked for that could not come
+back. Stop: no new connection, running streams get a grace time, then associations are released, then cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from gateway.config import BackendSettings, GatewaySettings, split_address
+from gateway.console.routes import add_console_routes
+from gateway.dimse.acceptor import Acceptor
+from gateway.dimse.archive import Archive
+from gateway.dimse.move_routing import MoveRegistry
+from gateway.dimse.scp.storage import MoveStorageProvider
+from gateway.dimse.scp.verification import VerificationProvider
+from gateway.errors import ConfigurationError
+from gateway.services.metadata import MetadataService
+from gateway.services.pixel_stream import PixelDataService
+from gateway.services.retrieve import RetrieveService
+from gateway.services.search import ArchiveSearch
+from gateway.services.store import StoreService
+from gateway.web.backends import BackendServices
+from gateway.web.health import add_health_routes
+from gateway.web.middleware import install
+from gateway.web.retry_after import RetryAfter
+from gateway.web.routes import add_service_routes
+
+__all__ = ["Gateway", "run_gateway", "serve"]
+
+BODY_READ_BYTES = 262_144
+"""An upload is read in pieces of up to this, so that one fills two P-DATA fragments of 128 KiB."""
+
+KEEPALIVE_S = 75.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running gateway: where it listens, and what it is made of, for tests and the demo."""
+
+    url: str
+    dimse_port: int
+    archives: dict[str, Archive]
+    acceptor: Acceptor
+
+
+def build_archives(settings: GatewaySettings, registry: MoveRegistry, acceptor: Acceptor) -> dict[str, Archive]:
+    """One archive a backend, in the order of the configuration."""
+    return {
+        name: Archive(name, backend, ae_title=settings.ae_title, registry=registry, can_receive=acceptor.is_listening)
+        for name, backend in settings.backends.items()
+    }
+
+
+def build_services(settings: GatewaySettings, archive: Archive, *, is_default: bool) -> BackendServices:
+    """The services over one archive."""
+    retrieve = RetrieveService(archive)
+    return BackendServices(
+        name=archive.name,
+        ae_title=archive.ae_title,
+        is_default=is_default,
+        http=settings.http,
+        search=ArchiveSearch(archive, settings.search),
+        retrieve=retrieve,
+        metadata=MetadataService(archive, retrieve),
+        pixel_data=PixelDataService(retrieve),
+        store=StoreService(archive, settings.store),
+        verify=archive.echo,
+        describe=archive.describe_load,
+    )
+
+
+def build_application(settings: GatewaySettings, archives: dict[str, Archive]) -> web.Application:
+    """The web application over `archives`, the first of which is the default backend."""
+    app = web.Application()
+    install(app, settings.http, RetryAfter())
+    backends = [
+        build_services(settings, archive, is_default=position == 0)
+        for position, archive in enumerate(archives.values())
+    ]
+    for backend in backends:
+        add_service_routes(app, backend)
+    add_health_routes(app, backends)
+    add_console_routes(app)
+    return app
+
+
+def name_our_ae_titles(settings: GatewaySettings) -> frozenset[str]:
+    """Every called AE title that means us: the gateway's own and those each backend knows us by."""
+    by_backend = (backend.move_destination for backend in settings.backends.values())
+    return frozenset({settings.ae_title, *(title for title in by_backend if title)})
+
+
+@asynccontextmanager
+async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
+    """Run a gateway for the length of the block.
+
+    Raises
+    ------
+    ConfigurationError
+        An address cannot be listened on.
+    """
+    registry = MoveRegistry()
+    our_ae_titles = name_our_ae_titles(settings)
+    acceptor = Acceptor(settings.dimse, lambda: our_ae_titles, (MoveStorageProvider(registry), VerificationProvider()))
+    try:
+        await acceptor.start()
+    except OSError as error:
+        raise ConfigurationError(
+            "dimse.listen", f"cannot listen on {settings.dimse.listen}: {error.strerror}"
+        ) from error
+    archives = build_archives(settings, registry, acceptor)
+    runner = web.AppRunner(
+        build_application(settings, archives),
+        handler_cancellation=True,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_S,
+        shutdown_timeout=settings.http.shutdown_grace_s,
+        read_bufsize=BODY_READ_BYTES,
+    )
+    try:
+        port = await _listen(runner, settings)
+        host, _ = split_address(settings.http.listen)
+        yield Gateway(f"http://{_reachable(host)}:{port}", acceptor.port, archives, acceptor)
+    finally:
+        await _stop(runner, archives, acceptor)
+
+
+async def _listen(runner: web.AppRunner, settings: GatewaySettings) -> int:
+    await runner.setup()
+    host, port = split_address(settings.http.listen)
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise ConfigurationError("http.listen", f"cannot listen on {settings.http.listen}: {error.strerror}") from error
+    return int(runner.addresses[0][1])
+
+
+async def _stop(runner: web.AppRunner, archives: dict[str, Archive], acceptor: Acceptor) -> None:
+    """Streams first, then what they stood on."""
+    await runner.cleanup()
+    for archive in archives.values():
+        await archive.close()
+    await acceptor.close()
+
+
+def _reachable(host: str) -> str:
+    """A host to put in a URL, for an address that may be a wildcard."""
+    if host in ("0.0.0.0", "::", ""):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Run until SIGTERM or SIGINT; a second signal does not wait for running streams.
+
+    Raises
+    ------
+    ConfigurationError
+        An address cannot be listened on.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _note_stop, stop, asyncio.current_task())
+    async with run_gateway(settings) as gateway:
+        _log.info("gateway_started", url=gateway.url, dimse_port=gateway.dimse_port or None)
+        for name, backend in settings.backends.items():
+            _log.info("backend", name=name, **_name_peer(backend))
+        await stop.wait()
+        _log.info("gateway_stopping", grace_s=settings.http.shutdown_grace_s)
+    _log.info("gateway_stopped")
+
+
+def _name_peer(backend: BackendSettings) -> dict[str, str]:
+    return {"ae_title": backend.ae_title, "address": f"{backend.host}:{backend.port}"}
+
+
+def _note_stop(stop: asyncio.Event, task: asyncio.Task[None] | None) -> None:
+    if stop.is_set() and task is not None:
+        task.cancel()
+    stop.set()

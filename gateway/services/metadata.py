@@ -1,0 +1,96 @@
+"""Metadata: the whole data set of each instance, bulk values by reference (PS3.18 §10.4.1.1.2, §10.4.3.3.2).
+
+Instances are streamed through a tokenizer; what may be long is dropped as it passes and leaves a Bulkdata URI.
+The URI names the instance and the tag path, so it resolves after a restart as before one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from gateway.codecs.dicom_json import JsonModelBuilder
+from gateway.dimse.archive import Archive
+from gateway.errors import DecodeError
+from gateway.resources import ResourcePath
+from gateway.services.received_instance import ReceivedInstance
+from gateway.services.retrieve import InstanceStream, RetrieveService
+from gateway.services.transfer_demand import AS_STORED
+
+__all__ = ["INLINE_BYTES", "MetadataService", "MetadataStream"]
+
+INLINE_BYTES = 1_024
+"""Longer values of the VRs that permit it become Bulkdata URIs."""
+
+
+class MetadataStream:
+    """The metadata of the instances of one target; iterated once."""
+
+    def __init__(self, archive: Archive, instances: InstanceStream, base_url: str) -> None:
+        self._archive = archive
+        self._instances = instances
+        self._base_url = base_url
+
+    @property
+    def unavailable(self) -> tuple[str, ...]:
+        """SOP Instance UIDs known to be missing before the first byte."""
+        return self._instances.unavailable
+
+    @property
+    def expected(self) -> int:
+        """Instances of the target."""
+        return self._instances.expected
+
+    async def __aiter__(self) -> AsyncIterator[tuple[ResourcePath, dict[str, Any]]]:
+        """Yield each instance's path and its data set in the DICOM JSON Model.
+
+        Raises
+        ------
+        UndecodableResponse
+            A data set that cannot be read to its end.
+        BackendError
+            As ``InstanceStream``.
+        """
+        async for instance in self._instances:
+            yield instance.path, await self._read(instance)
+
+    async def _read(self, instance: ReceivedInstance) -> dict[str, Any]:
+        prefix = f"{self._base_url}{instance.path.url_path}/bulkdata/"
+        builder = JsonModelBuilder(
+            instance.transfer_syntax_uid,
+            bulkdata_uri=lambda path: prefix + path,
+            inline_limit=INLINE_BYTES,
+            default_character_set=self._archive.settings.default_character_set,
+        )
+        try:
+            async for piece in instance.iter_data_set():
+                builder.feed(piece)
+            return builder.finish()
+        except DecodeError as error:
+            raise instance.undecodable(error) from error
+
+
+class MetadataService:
+    """Retrieves metadata from one archive."""
+
+    def __init__(self, archive: Archive, retrieve: RetrieveService) -> None:
+        self._archive = archive
+        self._retrieve = retrieve
+
+    @asynccontextmanager
+    async def open_metadata(self, path: ResourcePath, base_url: str) -> AsyncIterator[MetadataStream]:
+        """Fetch the metadata under `path`; the first instance has begun to arrive when the block begins.
+
+        Parameters
+        ----------
+        base_url
+            Absolute URL of the service root, for Bulkdata URIs.
+
+        Raises
+        ------
+        UnknownResource, BackendError
+            As ``RetrieveService.open_instances``.
+        """
+        async with self._retrieve.open_instances(path, AS_STORED) as instances:
+            yield MetadataStream(self._archive, instances, base_url)

@@ -1,0 +1,85 @@
+"""An instance on its way from the archive to a web client, as services see it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from gateway.codecs import Buffer
+from gateway.codecs.part10 import encode_file_meta
+from gateway.codecs.reencode import ExplicitLittleEndianEncoder
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
+from gateway.dimse.suboperation import StoreSubOperation
+from gateway.errors import BackendError, DecodeError, UndecodableResponse
+from gateway.resources import ResourcePath
+
+__all__ = ["ReceivedInstance"]
+
+
+class ReceivedInstance:
+    """One instance whose data set has not been read yet; valid until the next one is asked for.
+
+    Attributes
+    ----------
+    path : ResourcePath
+        Down to the instance.
+    sop_class_uid, transfer_syntax_uid : str
+        As the archive sends it.
+    """
+
+    def __init__(self, ae_title: str, path: ResourcePath, store: StoreSubOperation) -> None:
+        self._ae_title = ae_title
+        self._store = store
+        self.path = path
+        self.sop_class_uid = store.sop_class_uid
+        self.transfer_syntax_uid = store.transfer_syntax_uid
+
+    @property
+    def delivered_syntax(self) -> str:
+        """The transfer syntax in which it leaves: Explicit VR Little Endian for every native form."""
+        native = get_transfer_syntax(self.transfer_syntax_uid).is_uncompressed
+        return EXPLICIT_VR_LE if native else self.transfer_syntax_uid
+
+    async def iter_data_set(self) -> AsyncIterator[Buffer]:
+        """Yield the data set as it arrives, in pieces of up to some 512 KiB, encoded as the archive sends it.
+
+        Raises
+        ------
+        BackendError
+            The archive failed in the middle.
+        """
+        while (piece := await self._store.read_piece()) is not None:
+            yield piece
+
+    async def iter_part10(self) -> AsyncIterator[Buffer]:
+        """Yield a PS3.10 file: preamble, File Meta Information, and the data set.
+
+        The data set passes untouched, except that Implicit VR, Big Endian and deflated ones become Explicit VR
+        Little Endian, since they never leave by HTTP (PS3.18 §8.7.3).
+
+        Raises
+        ------
+        UndecodableResponse
+            A native data set that cannot be read to its end.
+        BackendError
+            The archive failed in the middle.
+        """
+        yield encode_file_meta(
+            self.sop_class_uid, self.path.instance or "", self.delivered_syntax, source_ae_title=self._ae_title
+        )
+        if self.delivered_syntax == self.transfer_syntax_uid:
+            async for piece in self.iter_data_set():
+                yield piece
+            return
+        encoder = ExplicitLittleEndianEncoder(self.transfer_syntax_uid)
+        try:
+            async for piece in self.iter_data_set():
+                for encoded in encoder.feed(piece):
+                    yield encoded
+            for encoded in encoder.finish():
+                yield encoded
+        except DecodeError as error:
+            raise self.undecodable(error) from error
+
+    def undecodable(self, error: DecodeError) -> BackendError:
+        """What a data set that cannot be read means for the request."""
+        return UndecodableResponse(self._ae_title, f"an instance cannot be read: {error.reason}")

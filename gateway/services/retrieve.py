@@ -1,0 +1,250 @@
+"""Retrieve: from a path to a stream of instances, exactly those of the target (PS3.18 §10.4, PS3.4 §C.4.2–3).
+
+Carries out the plan of ``retrieval_attempts.py`` against what ``inventory.py`` found. Instances are yielded as the
+archive sends them, in its order; what did not come is asked for again in other forms, and what is missing in the
+end is told by an exception, so that a response never ends well without being complete (invariants 4 and 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from itertools import islice
+
+import structlog
+
+from gateway.codecs.transfer_syntax import get_transfer_syntax
+from gateway.dimse.archive import Archive, Identifier
+from gateway.dimse.scu.retrieve import Retrieval
+from gateway.dimse.suboperation import StoreSubOperation
+from gateway.errors import (
+    AssociationAborted,
+    BackendError,
+    ConnectionLost,
+    DimseStatusError,
+    GatewayError,
+    IncompleteRetrieval,
+    MoveDestinationUnavailable,
+    NoAcceptedContext,
+    NotAcceptable,
+)
+from gateway.resources import Level, ResourcePath
+from gateway.services.context_offers import offer_contexts, offer_single_form
+from gateway.services.inventory import Inventory, take_inventory
+from gateway.services.received_instance import ReceivedInstance
+from gateway.services.retrieval_attempts import MAX_SINGLE_INSTANCES, Attempt, Scope, plan_attempts
+from gateway.services.transfer_demand import TransferDemand
+
+__all__ = ["InstanceStream", "RetrieveService"]
+
+UIDS_IN_A_LIST = 200
+"""SOP Instance UIDs in one identifier: some 13 KiB, which every archive takes."""
+
+_OTHER_FORM_MAY_HELP = (
+    NoAcceptedContext,
+    DimseStatusError,
+    AssociationAborted,
+    ConnectionLost,
+    MoveDestinationUnavailable,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class InstanceStream:
+    """The instances of one target, iterated once; the first has arrived when it is handed out.
+
+    Attributes
+    ----------
+    expected : int
+        Instances of the target.
+    unavailable : tuple[str, ...]
+        SOP Instance UIDs that the archive's index calls offline or unavailable: known to be missing before the
+        first byte.
+    """
+
+    def __init__(self, archive: Archive, inventory: Inventory, demand: TransferDemand) -> None:
+        self._archive = archive
+        self._inventory = inventory
+        self._demand = demand
+        unavailable = [uid for uid, held in inventory.instances.items() if held.is_unavailable]
+        self.unavailable = tuple(unavailable) if len(unavailable) < len(inventory.instances) else ()
+        self._missing = dict.fromkeys(uid for uid in inventory.instances if uid not in self.unavailable)
+        self.expected = len(inventory.instances)
+        self._last_error: BackendError | None = None
+        self._instances = self._generate()
+        self._first: ReceivedInstance | None = None
+
+    @property
+    def first(self) -> ReceivedInstance:
+        """The instance that has arrived; not yet read, and iterating gives it again."""
+        assert self._first is not None
+        return self._first
+
+    async def begin(self) -> None:
+        """Wait for the first instance.
+
+        Raises
+        ------
+        NotAcceptable
+            The instances exist, but none in a transfer syntax demanded.
+        BackendError
+            None came.
+        """
+        self._first = await anext(self._instances)
+
+    async def __aiter__(self) -> AsyncIterator[ReceivedInstance]:
+        """Yield the instances; asking for the next tells the archive that the one before was taken.
+
+        Raises
+        ------
+        IncompleteRetrieval
+            At the end, when some are missing.
+        BackendError
+            The archive failed and other ways of asking did not help.
+        """
+        if self._first is not None:
+            yield self._first
+            self._first = None
+        async for instance in self._instances:
+            yield instance
+
+    async def close(self) -> None:
+        """Stop: what is under way is refused, cancelled and drained, or cut."""
+        await self._instances.aclose()
+
+    # --- carrying out the plan ---
+
+    async def _generate(self) -> AsyncGenerator[ReceivedInstance, None]:
+        abilities = await self._archive.retrieve_abilities()
+        method = self._archive.settings.retrieve
+        plan = plan_attempts(self._demand, method, can_get=abilities.can_get, can_move=abilities.can_move)
+        for attempt in plan:
+            async with aclosing(self._try(attempt)) as instances:
+                async for instance in instances:
+                    yield instance
+            if not self._missing:
+                return
+            _log.info("retrieval_incomplete", missing=len(self._missing), of=self.expected, scope=attempt.scope.name)
+        raise self._explain_missing()
+
+    async def _try(self, attempt: Attempt) -> AsyncGenerator[ReceivedInstance, None]:
+        for keys, uids in self._list_identifiers(attempt.scope):
+            if not any(uid in self._missing for uid in uids):
+                continue
+            try:
+                async with self._open(attempt, keys, uids) as retrieval:
+                    async for store in retrieval:
+                        if (instance := self._admit(store)) is not None:
+                            yield instance
+                self._judge(retrieval)
+            except _OTHER_FORM_MAY_HELP as error:
+                _log.info("retrieval_attempt_failed", error=type(error).__name__, by_move=attempt.by_move)
+                self._last_error = error
+                if not isinstance(error, DimseStatusError):
+                    return
+
+    def _open(
+        self, attempt: Attempt, keys: Identifier, uids: tuple[str, ...]
+    ) -> AbstractAsyncContextManager[Retrieval]:
+        if attempt.by_move:
+            return self._archive.move(keys, uids, prefers_native=attempt.prefers_native)
+        classes = self._inventory.list_classes(uids)
+        if attempt.form:
+            return self._archive.get(keys, offer_single_form(attempt.form, classes))
+        stored = tuple({self._inventory.instances[uid].transfer_syntax_uid for uid in uids})
+        return self._archive.get(keys, offer_contexts(attempt.choice, classes, stored))
+
+    def _admit(self, store: StoreSubOperation) -> ReceivedInstance | None:
+        """The instance if it is one of ours and still missing; else None, and it is passed over.
+
+        Raises
+        ------
+        NotAcceptable, IncompleteRetrieval
+            It comes in a transfer syntax that is not demanded: other ways of asking will not change that.
+        """
+        uid = store.sop_instance_uid
+        if uid not in self._missing:
+            return None
+        if not self._demand.admits(store.transfer_syntax_uid):
+            raise self._explain_unacceptable(store.transfer_syntax_uid)
+        del self._missing[uid]
+        return ReceivedInstance(self._archive.ae_title, self._inventory.instances[uid].path, store)
+
+    def _judge(self, retrieval: Retrieval) -> None:
+        outcome = retrieval.outcome
+        if outcome is not None and outcome.is_failure:
+            raise outcome.as_error(self._archive.ae_title, retrieval.operation)
+
+    @property
+    def _delivered(self) -> int:
+        return self.expected - len(self._missing) - len(self.unavailable)
+
+    def _explain_missing(self) -> GatewayError:
+        if self._delivered == 0 and self._last_error is not None:
+            return self._last_error
+        return IncompleteRetrieval(self._archive.ae_title, self._delivered, self.expected, tuple(self._missing))
+
+    def _explain_unacceptable(self, transfer_syntax_uid: str) -> GatewayError:
+        if self._delivered:
+            return self._explain_missing()
+        name = get_transfer_syntax(transfer_syntax_uid).name
+        available = f'multipart/related; type="application/dicom"; transfer-syntax={transfer_syntax_uid}'
+        return NotAcceptable([available], f"stored as {name}, which the request does not accept")
+
+    # --- identifiers ---
+
+    def _list_identifiers(self, scope: Scope) -> list[tuple[Identifier, tuple[str, ...]]]:
+        """The identifiers of one attempt, each with the instances it asks for."""
+        path = self._inventory.path
+        if scope is Scope.TARGET and len(self._missing) == len(self._inventory.instances):
+            return [(_identify(path), tuple(self._missing))]
+        size = 1 if scope is Scope.SINGLE else UIDS_IN_A_LIST
+        missing = islice(self._missing, MAX_SINGLE_INSTANCES) if scope is Scope.SINGLE else self._missing
+        by_series: dict[str, list[str]] = {}
+        for uid in missing:
+            by_series.setdefault(self._inventory.instances[uid].path.series or "", []).append(uid)
+        return [
+            (_identify(ResourcePath(path.study, series), uids[start : start + size]), tuple(uids[start : start + size]))
+            for series, uids in by_series.items()
+            for start in range(0, len(uids), size)
+        ]
+
+
+def _identify(path: ResourcePath, instances: list[str] | None = None) -> Identifier:
+    """Unique keys only, the lowest one a list where given (PS3.4 §C.4.2.1.4)."""
+    uids = instances or ([path.instance] if path.instance is not None else [])
+    level = Level.IMAGE if uids else path.level
+    values = {"0020000D": [path.study], "0020000E": [path.series] if path.series else [], "00080018": uids}
+    keys = {tag: {"vr": "UI", "Value": value} for tag, value in values.items() if value}
+    return {"00080052": {"vr": "CS", "Value": [level.value]}, **keys}
+
+
+class RetrieveService:
+    """Retrieves from one archive."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    @asynccontextmanager
+    async def open_instances(self, path: ResourcePath, demand: TransferDemand) -> AsyncIterator[InstanceStream]:
+        """Fetch what is under `path`; the first instance has arrived when the block begins.
+
+        Leaving the block early cancels what is under way.
+
+        Raises
+        ------
+        UnknownResource
+            The archive holds nothing there.
+        NotAcceptable
+            It holds something, but not in a transfer syntax demanded.
+        BackendError
+            The archive failed; further ones while iterating.
+        """
+        inventory = await take_inventory(self._archive, path)
+        stream = InstanceStream(self._archive, inventory, demand)
+        try:
+            await stream.begin()
+            yield stream
+        finally:
+            await stream.close()

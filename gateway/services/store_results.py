@@ -1,0 +1,99 @@
+"""What became of the instances of one store request, and the module that says so (PS3.18 §10.5.3, Annex I).
+
+Pure values and one pure function; the HTTP status that follows from them is decided in ``web``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.resources import ResourcePath
+
+__all__ = ["Failed", "Stored", "StoreResult", "Unreadable", "describe_results"]
+
+CANNOT_UNDERSTAND = 0xC000
+OTHER_STUDY = 0xA900
+PROCESSING_FAILURE = 0x0110
+CLASS_NOT_SUPPORTED = 0x0122
+TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The archive acknowledged the instance; `warning` is its status where that was a warning (Table I.2-1)."""
+
+    path: ResourcePath
+    sop_class_uid: str
+    warning: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The instance was not stored; `reason` is the Failure Reason (0008,1197), Table I.2-2."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A part that is no instance; it goes to Other Failures Sequence (0008,119A)."""
+
+    reason: int = CANNOT_UNDERSTAND
+
+
+StoreResult = Stored | Failed | Unreadable
+
+
+def describe_results(results: Iterable[StoreResult], base_url: str) -> dict[str, Any]:
+    """The Store Instances Response Module in the DICOM JSON Model, one data set (Table I.1-1).
+
+    Parameters
+    ----------
+    base_url
+        Absolute URL of the service root, for Retrieve URLs.
+    """
+    stored = [result for result in results if isinstance(result, Stored)]
+    failed = [result for result in results if isinstance(result, Failed)]
+    unreadable = [result for result in results if isinstance(result, Unreadable)]
+    studies = {result.path.study for result in stored}
+    module: dict[str, Any] = {"00081190": {"vr": "UR"}}
+    if len(studies) == 1:
+        module["00081190"]["Value"] = [f"{base_url}/studies/{next(iter(studies))}"]
+    if failed:
+        module["00081198"] = {"vr": "SQ", "Value": [_describe_failed(result) for result in failed]}
+    if stored:
+        module["00081199"] = {"vr": "SQ", "Value": [_describe_stored(result, base_url) for result in stored]}
+    if unreadable:
+        module["0008119A"] = {"vr": "SQ", "Value": [{"00081197": _us(result.reason)} for result in unreadable]}
+    return module
+
+
+def _describe_failed(result: Failed) -> dict[str, Any]:
+    return {
+        "00081150": _ui(result.sop_class_uid),
+        "00081155": _ui(result.sop_instance_uid),
+        "00081197": _us(result.reason),
+    }
+
+
+def _describe_stored(result: Stored, base_url: str) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "00081150": _ui(result.sop_class_uid),
+        "00081155": _ui(result.path.instance or ""),
+        "00081190": {"vr": "UR", "Value": [f"{base_url}{result.path.url_path}"]},
+    }
+    if result.warning is not None:
+        item["00081196"] = _us(result.warning)
+    return item
+
+
+def _ui(uid: str) -> dict[str, Any]:
+    return {"vr": "UI", "Value": [uid]}
+
+
+def _us(value: int) -> dict[str, Any]:
+    return {"vr": "US", "Value": [value]}

@@ -1,0 +1,198 @@
+"""Retrieve: instances, metadata, frames and bulk data (PS3.18 §10.4). Thin: negotiate, fetch, write."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+
+from aiohttp import hdrs, web
+
+from gateway.codecs import Buffer
+from gateway.codecs.dicom_json import dump_json
+from gateway.codecs.dicom_xml import encode_native_xml
+from gateway.codecs.frames import FrameChunk, FrameEnd, FrameStart
+from gateway.errors import NotAcceptable
+from gateway.resources import ResourcePath, parse_frame_list
+from gateway.services.metadata import MetadataStream
+from gateway.services.pixel_stream import PixelStream
+from gateway.services.retrieve import InstanceStream
+from gateway.services.transfer_demand import TransferDemand
+from gateway.web.backends import BackendServices
+from gateway.web.negotiation import (
+    AcceptableFrames,
+    AcceptableInstances,
+    DocumentForm,
+    negotiate_frames,
+    negotiate_instances,
+    negotiate_metadata,
+    read_accept_parameter,
+)
+from gateway.web.streaming import Part, ResponseHead, first_of, stream_json_array, stream_multipart, stream_single
+from gateway.web.urls import ServiceUrls
+
+__all__ = ["RetrieveHandlers"]
+
+
+class RetrieveHandlers:
+    """Answers the Retrieve transaction of one backend."""
+
+    def __init__(self, backend: BackendServices) -> None:
+        self._backend = backend
+        self._urls = ServiceUrls(backend.http)
+        self._require_accept = backend.http.require_accept
+        self._stall_s = backend.http.write_timeout_s
+
+    # --- instances ---
+
+    async def retrieve_instances(self, request: web.Request) -> web.StreamResponse:
+        """A study, a series or an instance as DICOM files (§10.4.1.1.1)."""
+        path = _read_path(request)
+        accepted = negotiate_instances(*_read_accept(request), level=path.level, require_accept=self._require_accept)
+        wishes = (choice.transfer_syntax for choice in accepted.choices)
+        demand = TransferDemand.from_wishes(wishes, lambda uid: _takes(accepted, uid))
+        async with self._backend.retrieve.open_instances(path, demand) as instances:
+            head = self._head(request, len(instances.unavailable), instances.expected)
+            parts = self._iter_instance_parts(instances, accepted, self._url(request))
+            if accepted.choose(instances.first.delivered_syntax).single_part:
+                part, _ = await first_of(parts)
+                assert part is not None
+                return await stream_single(request, part, head, stall_s=self._stall_s)
+            return await stream_multipart(request, parts, head, stall_s=self._stall_s)
+
+    async def _iter_instance_parts(
+        self, instances: InstanceStream, accepted: AcceptableInstances, url: str
+    ) -> AsyncGenerator[Part, None]:
+        async for instance in instances:
+            form = accepted.choose(instance.delivered_syntax)
+            yield Part(form.content_type, url + instance.path.url_path, instance.iter_part10())
+
+    # --- metadata ---
+
+    async def retrieve_metadata(self, request: web.Request) -> web.StreamResponse:
+        """The data sets of a study, a series or an instance, bulk values by reference (§10.4.1.1.2)."""
+        path = _read_path(request)
+        form = negotiate_metadata(*_read_accept(request), level=path.level, require_accept=self._require_accept)
+        url = self._url(request)
+        async with self._backend.metadata.open_metadata(path, url) as metadata:
+            head = self._head(request, len(metadata.unavailable), metadata.expected)
+            if form.form is DocumentForm.JSON:
+                return await stream_json_array(
+                    request, _iter_json(metadata), head, content_type=form.media_type, stall_s=self._stall_s
+                )
+            parts = _iter_xml_parts(metadata, url, form.media_type)
+            if form.form is DocumentForm.XML_DOCUMENT:
+                part, _ = await first_of(parts)
+                assert part is not None
+                return await stream_single(request, part, head, stall_s=self._stall_s)
+            return await stream_multipart(request, parts, head, stall_s=self._stall_s)
+
+    # --- frames and bulk data ---
+
+    async def retrieve_frames(self, request: web.Request) -> web.StreamResponse:
+        """Some frames of an instance (§10.4.1.1.6)."""
+        path = _read_path(request)
+        frames = parse_frame_list(request.match_info["frames"])
+        accepted = negotiate_frames(
+            *_read_accept(request), frame_count=len(frames), require_accept=self._require_accept
+        )
+        demand = TransferDemand.from_test(lambda uid: _takes_frames(accepted, uid, len(frames)))
+        location = self._url(request) + path.url_path + "/frames/"
+        async with self._backend.pixel_data.open_frames(path, frames, demand) as values:
+            return await self._send_values(request, values, accepted, len(frames), lambda number: f"{location}{number}")
+
+    async def retrieve_bulkdata(self, request: web.Request) -> web.StreamResponse:
+        """The value behind a Bulkdata URI of the metadata (§10.4.1.1.5)."""
+        path = _read_path(request)
+        value = request.match_info["path"]
+        accepted = negotiate_frames(*_read_accept(request), frame_count=1, require_accept=self._require_accept)
+        location = f"{self._url(request)}{path.url_path}/bulkdata/{value}"
+        async with self._backend.pixel_data.open_bulkdata(path, value) as values:
+            return await self._send_values(request, values, accepted, values.count, lambda _: location)
+
+    async def _send_values(
+        self,
+        request: web.Request,
+        values: PixelStream,
+        accepted: AcceptableFrames,
+        count: int,
+        locate: Callable[[int], str],
+    ) -> web.StreamResponse:
+        form = accepted.choose(values.transfer_syntax_uid, count)
+        parts = _iter_value_parts(values, form.content_type, locate)
+        head = self._head(request, 0, count)
+        if form.single_part:
+            part, _ = await first_of(parts)
+            assert part is not None
+            return await stream_single(request, part, head, stall_s=self._stall_s)
+        return await stream_multipart(request, parts, head, stall_s=self._stall_s)
+
+    # --- shared ---
+
+    def _url(self, request: web.Request) -> str:
+        return self._urls.base_url_as_addressed(request, self._backend.name)
+
+    def _head(self, request: web.Request, missing: int, expected: int) -> ResponseHead:
+        """200, or 206 and a Warning where some instances are known to be missing (§10.4.3.1)."""
+        if not missing:
+            return ResponseHead()
+        head = ResponseHead(status=206)
+        head.headers.add("Warning", f'299 {self._url(request)} "{missing} of {expected} instances are not available"')
+        return head
+
+
+def _read_path(request: web.Request) -> ResourcePath:
+    found = request.match_info
+    return ResourcePath(found["study"], found.get("series"), found.get("instance"))
+
+
+def _read_accept(request: web.Request) -> tuple[str | None, str | None]:
+    """The Accept header and the ``accept`` query parameter."""
+    return request.headers.get(hdrs.ACCEPT), read_accept_parameter(request.rel_url.raw_query_string)
+
+
+def _takes(accepted: AcceptableInstances, transfer_syntax_uid: str) -> bool:
+    try:
+        accepted.choose(transfer_syntax_uid)
+    except NotAcceptable:
+        return False
+    return True
+
+
+def _takes_frames(accepted: AcceptableFrames, transfer_syntax_uid: str, count: int) -> bool:
+    try:
+        accepted.choose(transfer_syntax_uid, count)
+    except NotAcceptable:
+        return False
+    return True
+
+
+async def _iter_json(metadata: MetadataStream) -> AsyncGenerator[Buffer, None]:
+    async for _, model in metadata:
+        yield dump_json(model)
+
+
+async def _iter_xml_parts(metadata: MetadataStream, url: str, media_type: str) -> AsyncGenerator[Part, None]:
+    async for path, model in metadata:
+        yield Part(media_type, f"{url}{path.url_path}/metadata", _once(encode_native_xml(model)))
+
+
+async def _once(document: bytes) -> AsyncGenerator[Buffer, None]:
+    yield document
+
+
+async def _iter_value_parts(
+    values: PixelStream, content_type: str, locate: Callable[[int], str]
+) -> AsyncGenerator[Part, None]:
+    """One part a frame; the pieces of a part end where the frame ends."""
+    events = aiter(values)
+
+    async def iter_pieces() -> AsyncGenerator[Buffer, None]:
+        async for event in events:
+            match event:
+                case FrameChunk(data=data):
+                    yield data
+                case FrameEnd():
+                    return
+
+    async for event in events:
+        if isinstance(event, FrameStart):
+            yield Part(content_type, locate(event.number), iter_pieces())

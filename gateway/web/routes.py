@@ -1,0 +1,58 @@
+"""The route table: one line per resource, its section of PS3.18 beside each group."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.web.backends import BackendServices
+from gateway.web.retrieve import RetrieveHandlers
+from gateway.web.search import SearchHandlers
+from gateway.web.store import StoreHandlers
+from gateway.web.urls import service_path
+
+__all__ = ["add_service_routes"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+STUDY = "/studies/{study}"
+SERIES = STUDY + "/series/{series}"
+INSTANCE = SERIES + "/instances/{instance}"
+
+
+def list_routes(backend: BackendServices) -> list[tuple[str, str, Handler]]:
+    """Method, path below the service root, handler."""
+    search, retrieve, store = SearchHandlers(backend), RetrieveHandlers(backend), StoreHandlers(backend)
+    return [
+        # Search, §10.6
+        ("GET", "/studies", search.search_for_studies),
+        ("GET", STUDY + "/series", search.search_for_series),
+        ("GET", STUDY + "/instances", search.search_for_instances),
+        ("GET", SERIES + "/instances", search.search_for_instances),
+        ("GET", "/series", search.search_for_series),
+        ("GET", "/instances", search.search_for_instances),
+        # Store, §10.5
+        ("POST", "/studies", store.store_instances),
+        ("POST", STUDY, store.store_instances),
+        # Retrieve: instances, §10.4.1.1.1
+        ("GET", STUDY, retrieve.retrieve_instances),
+        ("GET", SERIES, retrieve.retrieve_instances),
+        ("GET", INSTANCE, retrieve.retrieve_instances),
+        # Retrieve: metadata, §10.4.1.1.2
+        ("GET", STUDY + "/metadata", retrieve.retrieve_metadata),
+        ("GET", SERIES + "/metadata", retrieve.retrieve_metadata),
+        ("GET", INSTANCE + "/metadata", retrieve.retrieve_metadata),
+        # Retrieve: frames, §10.4.1.1.6
+        ("GET", INSTANCE + "/frames/{frames}", retrieve.retrieve_frames),
+        # Retrieve: bulk data by URI, §10.4.1.1.5
+        ("GET", INSTANCE + "/bulkdata/{path:.+}", retrieve.retrieve_bulkdata),
+    ]
+
+
+def add_service_routes(app: web.Application, backend: BackendServices) -> None:
+    """Add the routes of one backend: by name always, and as the default one where it is that."""
+    roots = [service_path(backend.name)] + ([service_path(None)] if backend.is_default else [])
+    for root in roots:
+        for method, path, handler in list_routes(backend):
+            app.router.add_route(method, root + path, handler)

@@ -1,0 +1,109 @@
+"""Store: a request body to the service, the outcome to a response module (PS3.18 §10.5)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+from aiohttp import hdrs, web
+
+from gateway.codecs.dicom_json import dump_json
+from gateway.codecs.dicom_xml import encode_native_xml
+from gateway.codecs.multipart import MultipartReader, PartChunk, PartEnd, PartStart
+from gateway.errors import BadParameter
+from gateway.resources import is_valid_uid
+from gateway.services.store import BodyEvent
+from gateway.services.store_results import Failed, Stored, StoreResult, Unreadable, describe_results
+from gateway.web.backends import BackendServices
+from gateway.web.negotiation import (
+    DocumentForm,
+    negotiate_store_response,
+    read_accept_parameter,
+    read_store_content_type,
+)
+from gateway.web.request_body import iter_body
+from gateway.web.urls import ServiceUrls
+
+__all__ = ["StoreHandlers", "decide_status"]
+
+NOT_AUTHORIZED = 0x0124
+RESOURCE_LIMITATION = 0x0213
+RETRY_AFTER_S = 30
+
+
+class StoreHandlers:
+    """Answers the Store transaction of one backend."""
+
+    def __init__(self, backend: BackendServices) -> None:
+        self._backend = backend
+        self._urls = ServiceUrls(backend.http)
+
+    async def store_instances(self, request: web.Request) -> web.StreamResponse:
+        """Store the instances of the body, of any study or of the one in the path.
+
+        Raises
+        ------
+        NotAcceptable, UnsupportedMediaType, MalformedBody, TooLarge, UploadTimeout, BadParameter
+            The request's fault; nothing was stored, but for instances before the fault.
+        BackendError
+            The archive cannot be reached and nothing was stored.
+        """
+        study = request.match_info.get("study")
+        if study is not None and not is_valid_uid(study):
+            raise BadParameter("study", "not a UID")
+        form = negotiate_store_response(
+            request.headers.get(hdrs.ACCEPT),
+            read_accept_parameter(request.rel_url.raw_query_string),
+            require_accept=self._backend.http.require_accept,
+        )
+        boundary = read_store_content_type(request.headers.get(hdrs.CONTENT_TYPE))
+        results = await self._backend.store.store_instances(self._iter_events(request, boundary), study)
+        base_url = self._urls.base_url_as_addressed(request, self._backend.name)
+        module = describe_results(results, base_url)
+        body = dump_json(module) if form.form is DocumentForm.JSON else encode_native_xml(module)
+        status = decide_status(results)
+        headers = {hdrs.CONTENT_TYPE: form.media_type, **_locate(module)}
+        if status == 503:
+            headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
+            headers["Warning"] = f'299 {base_url} "A700: Out of memory"'
+        return web.Response(status=status, body=body, headers=headers)
+
+    async def _iter_events(self, request: web.Request, boundary: str | None) -> AsyncGenerator[BodyEvent, None]:
+        http = self._backend.http
+        body = iter_body(request, max_bytes=http.max_body_bytes, timeout_s=http.body_timeout_s)
+        if boundary is None:
+            yield PartStart({})
+            async for piece in body:
+                yield PartChunk(memoryview(piece))
+            yield PartEnd()
+            return
+        reader = MultipartReader(boundary)
+        async for piece in body:
+            for event in reader.feed(piece):
+                yield event
+        reader.finish()
+
+
+def decide_status(results: Sequence[StoreResult]) -> int:
+    """The status of a store (PS3.18 Table 10.5.3-1; 403 and 503 by §8.5).
+
+    Parameters
+    ----------
+    results
+        At least one.
+    """
+    stored = [result for result in results if isinstance(result, Stored)]
+    if stored:
+        flawless = len(stored) == len(results) and all(result.warning is None for result in stored)
+        return 200 if flawless else 202
+    reasons = {result.reason for result in results if isinstance(result, (Failed, Unreadable))}
+    if reasons == {NOT_AUTHORIZED}:
+        return 403
+    if all(reason & 0xFF00 == 0xA700 or reason == RESOURCE_LIMITATION for reason in reasons):
+        return 503
+    return 409
+
+
+def _locate(module: dict[str, dict[str, list[str]]]) -> dict[str, str]:
+    """Where what was stored can be had, if it is one study (Table 10.5.3-2)."""
+    urls = module["00081190"].get("Value", [])
+    return {hdrs.LOCATION: urls[0], hdrs.CONTENT_LOCATION: urls[0]} if urls else {}
