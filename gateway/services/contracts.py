@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gateway.config import EmptySearch
 from gateway.errors import BadParameter
 from gateway.resources import Level, is_valid_uid
 
@@ -66,6 +67,10 @@ class SearchResults(Protocol):
 
 class SearchService(Protocol):
     """Searches one archive."""
+
+    @property
+    def empty(self) -> EmptySearch:
+        """How a search without results is answered."""
 
     def search(self, request: SearchRequest) -> AbstractAsyncContextManager[SearchResults]:
         """Run `request`; entering waits for the first result, leaving early cancels the C-FIND.

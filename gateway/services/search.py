@@ -15,7 +15,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateway.config import SearchSettings
+from gateway.config import EmptySearch, SearchSettings
 from gateway.errors import SearchTooBroad
 from gateway.services.contracts import SearchRequest
 from gateway.services.search_completion import Completion, Refusals
@@ -64,6 +64,11 @@ class ArchiveSearch:
         self._archive = archive
         self._settings = settings
         self._refusals = Refusals()
+
+    @property
+    def empty(self) -> EmptySearch:
+        """How a search without results is answered."""
+        return self._settings.empty
 
     @asynccontextmanager
     async def search(self, request: SearchRequest) -> AsyncIterator[FoundResults]:

@@ -109,7 +109,7 @@ def _decode(text: str, name: str) -> str:
         raise BadParameter(name, "broken percent-encoding")
     try:
         return unquote_to_bytes(text).decode("utf-8")
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:  # also octets beyond ASCII that were not percent-encoded
         raise BadParameter(name, "not UTF-8") from error
 
 

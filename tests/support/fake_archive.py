@@ -83,6 +83,7 @@ class FakeArchive:
 
     def __post_init__(self) -> None:
         self._associations = asyncio.Semaphore(self.settings.max_associations)
+        self.left_early = asyncio.Event()
 
     async def query_capabilities(self) -> QueryCapabilities:
         return self.capabilities
@@ -101,6 +102,7 @@ class FakeArchive:
                 self.open_finds -= 1
                 if not responses.is_finished:
                     self.cancelled.append(number)
+                    self.left_early.set()
 
     def asked_at(self, level: str) -> list[dict[str, Model]]:
         """Identifiers of the C-FINDs at `level`."""

@@ -121,6 +121,7 @@ def test_unsupported_matching_options_widen_the_search() -> None:
         ("PatientID=%ff", "PatientID"),
         ("PatientID=a%5Cb", "PatientID"),
         ("%ff=1", "query"),
+        ("PatientID=\udcff", "PatientID"),
     ],
 )
 def test_faults_are_named(raw: str, name: str) -> None:
