@@ -7,6 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset
+from pynetdicom import AE
+from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind as PatientRootFind
+from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelGet as PatientRootGet
 
 from tests.support import peers
 from tests.support.peers import (
@@ -65,6 +69,52 @@ def test_dcmqrscp_takes_compressed_objects_only_by_its_profile(tmp_path: Path) -
     ):
         assert ONE_JPEG in plain.load([ONE_JPEG]).refused
         assert ONE_JPEG in any_syntax.load([ONE_JPEG]).stored
+
+
+def accepted_contexts(peer: Peer, *abstract_syntaxes: str) -> set[str]:
+    ae = AE("TEST")
+    for abstract_syntax in abstract_syntaxes:
+        ae.add_requested_context(abstract_syntax)
+    assoc = ae.associate(LOOPBACK, peer.dicom_port, ae_title=peer.ae_title)
+    assert assoc.is_established
+    accepted = {str(context.abstract_syntax) for context in assoc.accepted_contexts}
+    assoc.release()
+    return accepted
+
+
+@pytest.mark.parametrize("get", [True, False])
+def test_dcmqrscp_can_be_without_c_get(tmp_path: Path, get: bool) -> None:
+    with DcmqrscpPeer(tmp_path / "peer", options=[] if get else ["--disable-get"]) as peer:
+        accepted = accepted_contexts(peer, PatientRootFind, PatientRootGet)
+        assert accepted == ({PatientRootFind, PatientRootGet} if get else {PatientRootFind})
+
+
+@pytest.mark.parametrize(("get", "statuses"), [(True, [0xC000]), (False, [])])
+def test_orthanc_can_be_without_c_get(tmp_path: Path, get: bool, statuses: list[int]) -> None:
+    """It accepts the context all the same and drops the connection when the request comes.
+
+    With C-GET allowed, it calls a retrieval that matches nothing a failure.
+    """
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "PATIENT"
+    identifier.PatientID = "nobody"
+    with OrthancPeer(tmp_path / "peer", get=get) as peer:
+        ae = AE("TEST")
+        ae.add_requested_context(PatientRootGet)
+        assoc = ae.associate(LOOPBACK, peer.dicom_port, ae_title=peer.ae_title)
+        answers = assoc.send_c_get(identifier, PatientRootGet)
+        assert [status.Status for status, _ in answers if status] == statuses
+        assoc.release()
+
+
+def test_dcmqrscp_rejects_what_is_over_its_limit(tmp_path: Path) -> None:
+    with DcmqrscpPeer(tmp_path / "peer", max_associations=1) as peer:
+        ae = AE("TEST")
+        ae.add_requested_context(PatientRootFind)
+        first = ae.associate(LOOPBACK, peer.dicom_port, ae_title=peer.ae_title)
+        second = ae.associate(LOOPBACK, peer.dicom_port, ae_title=peer.ae_title)
+        assert (first.is_established, second.is_rejected) == (True, True)
+        first.release()
 
 
 def test_a_paused_archive_accepts_and_stays_silent(tmp_path: Path) -> None:

@@ -322,7 +322,7 @@ class OrthancPeer(Peer):
             "DicomAlwaysAllowGet": self.get,
             "DicomAlwaysAllowMove": True,
             "DicomModalities": {
-                it.ae_title: {"AET": it.ae_title, "Host": it.host, "Port": it.port, "AllowTranscoding": True}
+                it.ae_title: {"AET": it.ae_title, "Host": it.host, "Port": it.port, "AllowGet": self.get}
                 for it in self.move_destinations
             },
             "DicomScuTimeout": 60,
