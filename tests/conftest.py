@@ -26,9 +26,7 @@ def move_destination() -> MoveDestination:
 
 
 @pytest.fixture(scope="session")
-def orthanc(
-    tmp_path_factory: pytest.TempPathFactory, move_destination: MoveDestination
-) -> Iterator[OrthancPeer]:
+def orthanc(tmp_path_factory: pytest.TempPathFactory, move_destination: MoveDestination) -> Iterator[OrthancPeer]:
     """An empty Orthanc for the whole run; tests that kill or change their archive start one of their own."""
     folder: Path = tmp_path_factory.mktemp("orthanc")
     with OrthancPeer(folder, move_destinations=[move_destination]) as peer:
@@ -36,9 +34,7 @@ def orthanc(
 
 
 @pytest.fixture(scope="session")
-def dcmqrscp(
-    tmp_path_factory: pytest.TempPathFactory, move_destination: MoveDestination
-) -> Iterator[DcmqrscpPeer]:
+def dcmqrscp(tmp_path_factory: pytest.TempPathFactory, move_destination: MoveDestination) -> Iterator[DcmqrscpPeer]:
     """An empty dcmqrscp with its default transfer syntaxes for the whole run."""
     folder: Path = tmp_path_factory.mktemp("dcmqrscp")
     with DcmqrscpPeer(folder, move_destinations=[move_destination]) as peer:

@@ -29,9 +29,7 @@ _COMPRESSED = (
 _SENT_COMPRESSED = (uid.JPEGLosslessSV1, uid.JPEGBaseline8Bit, uid.JPEG2000Lossless)
 _VERIFICATION = "1.2.840.10008.1.1"
 # Patient Root and Study Root, each FIND, MOVE and GET (PS3.4 §C.6)
-_QUERY_RETRIEVE = tuple(
-    f"1.2.840.10008.5.1.4.1.2.{root}.{service}" for root in (1, 2) for service in (1, 2, 3)
-)
+_QUERY_RETRIEVE = tuple(f"1.2.840.10008.5.1.4.1.2.{root}.{service}" for root in (1, 2) for service in (1, 2, 3))
 # 27 classes: with four contexts each they fill the 128 contexts that one association can propose
 _STORAGE = (
     uid.CTImageStorage,

@@ -29,9 +29,7 @@ class LoadReport:
 
 def read_report(text: str, paths: Sequence[Path]) -> LoadReport:
     """Match the entries of a report with the `paths` given to dcmsend."""
-    entries = {
-        entry["Filename"]: entry for entry in map(_read_entry, text.split("\n\n")) if "Filename" in entry
-    }
+    entries = {entry["Filename"]: entry for entry in map(_read_entry, text.split("\n\n")) if "Filename" in entry}
     stored: dict[Path, str] = {}
     refused: dict[Path, str] = {}
     for path in paths:
