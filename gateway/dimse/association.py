@@ -27,6 +27,7 @@ from gateway.dimse.ul.events import (
     ReleaseRequest,
     TransportClosed,
 )
+from gateway.dimse.ul.fsm import State
 from gateway.errors import (
     AssociationAborted,
     BackendError,
@@ -45,6 +46,9 @@ UNLIMITED_PDU_BYTES = 131_072
 """What we send to a peer that announced no limit (PS3.8 §D.1): large, yet DCMTK's own ceiling."""
 
 PDV_HEADER_BYTES = 6
+_ABORTABLE = frozenset({State.STA6, State.STA7})
+"""Data transfer, and waiting for A-RELEASE-RP: in the other states we reach, the association is over."""
+
 MAX_DATA_SET_BYTES = 16_777_216
 """Identifiers and small responses are gathered; nothing sensible is larger."""
 
@@ -104,6 +108,7 @@ class Association:
         self._in_data_set = False
         self._outstanding = 0
         self._message_id = 0
+        self._take_events()  # what came in the same chunk as the last PDU of the negotiation
 
     # --- state ---
 
@@ -227,8 +232,7 @@ class Association:
             pass
 
     async def _pump(self, limit_s: float | None, waiting_for: str) -> None:
-        if self._failure is not None:
-            raise self._failure
+        self._check_usable()
         if self._transport.has_unread:
             chunk = await self._transport.read()
         else:
@@ -293,6 +297,7 @@ class Association:
         DimseTimeout
             The peer took nothing for longer than the silence limit.
         """
+        self._check_usable()
         parts = self._fragment(context_id, True, encode_command(command))
         if data_set is not None:
             parts += self._fragment(context_id, False, data_set)
@@ -300,21 +305,26 @@ class Association:
 
     def frame_fragment(self, context_id: int, *, last: bool, length: int) -> bytes:
         """The header of a P-DATA-TF that carries `length` data set bytes; see ``data_set_writer.py``."""
+        self._check_usable()
         return self._connection.send_p_data(context_id, False, last, length)
 
     async def write_parts(self, parts: list[bytes | memoryview]) -> None:
         """Write ready PDUs in one go and wait until the peer keeps up; raises as :meth:`send`."""
-        if self._failure is not None:
-            raise self._failure
+        self._check_usable()
         self._transport.write_joined(parts)
         try:
             async with asyncio.timeout(self.silence_timeout_s):
                 await self._transport.drain()
         except ConnectionResetError as error:
-            raise ConnectionLost(self.ae_title, "connection closed by the peer") from error
+            self.settle_idle()  # an A-ABORT that arrived before the end says more than the end
+            raise self._failure or ConnectionLost(self.ae_title, "connection closed by the peer") from error
         except TimeoutError:
             text = f"the peer took nothing for {self.silence_timeout_s:g} s"
             raise DimseTimeout(self.ae_title, text) from None
+
+    def _check_usable(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def _fragment(self, context_id: int, is_command: bool, payload: bytes) -> list[bytes | memoryview]:
         size = self.max_fragment_bytes
@@ -346,12 +356,15 @@ class Association:
                     self._take_events()
         except TimeoutError:
             self.abort()
+        except asyncio.CancelledError:
+            self.abort()
+            raise
         await self._transport.close()
 
     def abort(self) -> None:
         """A-ABORT (source 0, service user) if still possible, then close without waiting."""
         self._transport.on_activity = None
-        if self._connection.is_established:
+        if self._connection.state in _ABORTABLE:
             self._transport.write(self._connection.send(Abort(0, 0)))
         self._failure = self._failure or ConnectionLost(self.ae_title, "aborted by us")
         self._transport.close_soon()

@@ -89,7 +89,8 @@ def _encode_us(value: int) -> bytes:
 
 
 def _encode_uid(value: str) -> bytes:
-    return value.encode("ascii") + b"\0" * (len(value) % 2)
+    raw = value.encode("ascii", "replace")  # a response echoes what the peer sent, garbage included
+    return raw + b"\0" * (len(raw) % 2)
 
 
 def _encode_text(value: str) -> bytes:

@@ -81,10 +81,19 @@ class MoveReception:
                 raise self._error
             if is_over():
                 return None
-            self._wake.clear()
-            async with asyncio.timeout(max(self._progress_at + limit_s() - time.monotonic(), 0)):
-                await self._wake.wait()
+            await self._await_wake(self._progress_at + limit_s())
         return self._offers.popleft()
+
+    async def _await_wake(self, deadline: float) -> None:
+        """Wait until woken; at `deadline` raise TimeoutError, unless there was progress meanwhile."""
+        progress_at = self._progress_at
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(max(deadline - time.monotonic(), 0)):
+                await self._wake.wait()
+        except TimeoutError:
+            if self._progress_at == progress_at and not self._offers:
+                raise
 
     def finish(self, instance: StoreSubOperation) -> None:
         """The retrieval is done with `instance`: its association may read on."""
@@ -117,7 +126,11 @@ class MoveReception:
 
     def wants(self, sop_instance_uid: str) -> bool:
         """Whether this move still expects the instance; a move that knows no UIDs expects any."""
-        return not self._instances or (sop_instance_uid in self._instances and sop_instance_uid not in self._seen)
+        return not self._instances or self.names(sop_instance_uid)
+
+    def names(self, sop_instance_uid: str) -> bool:
+        """Whether the instance is one of those named at registration that have not come yet."""
+        return sop_instance_uid in self._instances and sop_instance_uid not in self._seen
 
     async def offer(self, instance: StoreSubOperation) -> bool:
         """Hand over `instance` and wait until the retrieval is done with it.
@@ -192,9 +205,14 @@ class MoveRegistry:
             if reception is None or (originator and originator != reception.calling_ae_title):
                 return None
             return reception
-        candidates = list(self._active.values())
-        same_archive = [move for move in candidates if move.archive_ae_title == calling_ae_title]
-        wanting = [move for move in same_archive or candidates if move.wants(instance.sop_instance_uid)]
+        return self._match_by_instance(calling_ae_title, instance.sop_instance_uid)
+
+    def _match_by_instance(self, calling_ae_title: str, sop_instance_uid: str) -> MoveReception | None:
+        """An archive may store under another AE title than it is called by, but then the UID must be named."""
+        moves = list(self._active.values())
+        same_archive = [move for move in moves if move.archive_ae_title == calling_ae_title]
+        named = [move for move in same_archive or moves if move.names(sop_instance_uid)]
+        wanting = named or [move for move in same_archive if move.wants(sop_instance_uid)]
         return wanting[0] if wanting else None
 
     def prefers_native(self, calling_ae_title: str) -> bool:

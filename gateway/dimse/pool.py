@@ -4,10 +4,10 @@ One synchronous method, :meth:`Pool._decide`, makes every decision: drop what is
 in order, choose whom to close so that the first waiter may open. Callers await what it decided afterwards, so no
 decision is ever half made. The newest idle association is reused first, so that surplus ones grow old and go.
 
-Invariants: `open` counts associations that are leased, idle or being opened and never passes the maximum; a slot
-comes back on every path, rejection and cancellation included; only a clean association (invariant 7 of the
-architecture) becomes idle, any other is aborted. An idle association whose socket becomes readable is settled at
-once. Nothing polls: one timer stands for the next expiry.
+Invariants: associations that are leased, idle, being opened or being released never pass the maximum, since the
+archive counts them too; a slot comes back on every path, rejection and cancellation included; only a clean
+association (invariant 7 of the architecture) becomes idle, any other is aborted. An idle association whose socket
+becomes readable is settled at once. Nothing polls: one timer stands for the next expiry.
 """
 
 from __future__ import annotations
@@ -251,13 +251,18 @@ class Pool:
             self._leased.add(member)
             waiter.turn.set_result(member)
             return True
-        if len(self._leased) + self._opening + len(self._idle) >= self.limits.max_associations:
-            if not self._idle:
-                return False
+        if self._is_full and self._idle and not self._ending:
             self._end_idle([min(self._idle, key=lambda member: member.idle_since)])
+        if self._is_full:
+            return False
         self._opening += 1
         waiter.turn.set_result(None)
         return True
+
+    @property
+    def _is_full(self) -> bool:
+        open_count = len(self._leased) + self._opening + len(self._idle) + len(self._ending)
+        return open_count >= self.limits.max_associations
 
     def _newest_idle(self, proposal: Proposal) -> _Member | None:
         for member in reversed(self._idle):
@@ -307,7 +312,11 @@ class Pool:
         self.statistics.released += 1
         task = start_task(association.release(), name=f"release {self.peer.ae_title}")
         self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        task.add_done_callback(self._forget_ended)
+
+    def _forget_ended(self, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        self._decide()
 
     async def close(self) -> None:
         """Release what is idle, refuse new leases and those waiting; leased ones end when given back."""

@@ -90,17 +90,17 @@ async def _connect(peer: Peer) -> Transport:
     except TimeoutError as error:
         text = f"no connection within {peer.connect_timeout_s:g} s"
         raise ConnectTimeout(peer.ae_title, text) from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter: a host name that cannot be one (RFC 3490)
         raise ConnectFailed(peer.ae_title, f"archive unreachable ({_describe_failure(error)})") from error
 
 
-def _describe_failure(error: OSError) -> str:
+def _describe_failure(error: OSError | UnicodeError) -> str:
     """The kind of failure, without the address that the error's own text names."""
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, (socket.gaierror, UnicodeError)):
         return "its name cannot be resolved"
     if isinstance(error, ssl.SSLError):
         return "TLS handshake failed"
-    return os.strerror(error.errno).lower() if error.errno else "no route"
+    return os.strerror(error.errno).lower() if error.errno else "none of its addresses answers"
 
 
 async def _negotiate(peer: Peer, proposal: Proposal, transport: Transport) -> Association:

@@ -89,6 +89,8 @@ _SPECIFIC: dict[str, tuple[tuple[int, int, str], ...]] = {
         (0xC000, 0xCFFF, "cannot understand"),
     ),
     "C-FIND": (
+        (0xA710, 0xA710, "invalid prior record key"),
+        (0xB001, 0xB001, "response limit reached, a further request may give more"),
         (0xA700, 0xA7FF, "out of resources"),
         (0xA900, 0xA9FF, "identifier does not match SOP class"),
         (0xC000, 0xCFFF, "unable to process"),

@@ -45,11 +45,10 @@ class StoreSubOperation:
 
     async def respond(self, status: int) -> None:
         """Pass over what is left of the data set and send C-STORE-RSP; a second call does nothing."""
-        if self.is_answered:
-            return
-        self.is_answered = True
-        await self._association.discard_data_set()
-        await self._association.send(self._context.context_id, self._answer(status))
+        if not self.is_answered:
+            await self._association.discard_data_set()
+            self.is_answered = True  # not before: cancelled while it reads on, it is still to be answered
+            await self._association.send(self._context.context_id, self._answer(status))
 
     async def refuse_early(self, status: int) -> None:
         """Send C-STORE-RSP before the data set was read, so that a large unwanted one can be cut short.

@@ -130,6 +130,9 @@ class Transport(asyncio.BufferedProtocol):
                 await asyncio.shield(self._closed)
         except TimeoutError:
             self._transport.abort()
+        except asyncio.CancelledError:
+            self._transport.abort()
+            raise
 
     def close_soon(self) -> None:
         """Send what is queued and close, without waiting; a peer that takes nothing is cut after a second."""

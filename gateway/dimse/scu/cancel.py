@@ -69,17 +69,21 @@ async def _drain(
     association: Association, response: CommandField, message_id: int, is_too_much: Callable[[], bool]
 ) -> None:
     while association.is_usable:
+        await _pass_over_data_set(association, is_too_much)
         message = await association.receive(association.silence_timeout_s, waiting_for=response.name)
-        while await association.read_piece() is not None:
-            if is_too_much():
-                association.abort()
-                return
+        await _pass_over_data_set(association, is_too_much)
         command = message.command
         if is_final_response(command, response, message_id):
             association.end_operation()
             return
         if command.command_field is CommandField.C_STORE_RQ:
             await association.send(message.context_id, _refusal(command))
+
+
+async def _pass_over_data_set(association: Association, is_too_much: Callable[[], bool]) -> None:
+    while await association.read_piece() is not None:
+        if is_too_much():
+            association.abort()  # the next read raises
 
 
 def _refusal(request: Command) -> Command:

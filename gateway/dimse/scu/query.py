@@ -93,6 +93,7 @@ class FindResponses:
             command.command_field is not CommandField.C_FIND_RSP
             or command.message_id_being_responded_to != self._message_id
         ):
+            self._association.abort()  # a peer that mixes up requests is not asked again on this association
             raise UndecodableResponse(self._association.ae_title, "an answer to another request than C-FIND")
         return command
 
@@ -120,6 +121,7 @@ async def find(
     context = association.contexts.find(sop_class)
     if context is None:
         raise NoAcceptedContext(association.ae_title, sop_class, association.contexts.worst_result(sop_class))
+    identifier = encode(context.transfer_syntax)
     message_id = association.next_message_id()
     request = Command(
         command_field=CommandField.C_FIND_RQ,
@@ -131,7 +133,7 @@ async def find(
     association.begin_operation()
     responses = FindResponses(association, message_id, context.transfer_syntax, times)
     try:
-        await association.send(context.context_id, request, encode(context.transfer_syntax))
+        await association.send(context.context_id, request, identifier)
         yield responses
     finally:
         if not responses.is_finished and association.is_usable:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 from gateway.dimse.association import Association
@@ -205,6 +205,7 @@ async def get(
         The archive does not offer `sop_class`.
     """
     context = _identify(association, sop_class)
+    identifier = encode(context.transfer_syntax)
     message_id = association.next_message_id()
     request = Command(
         command_field=CommandField.C_GET_RQ,
@@ -216,7 +217,7 @@ async def get(
     retrieval = _GetRetrieval(association, message_id, times)
     association.begin_operation()
     try:
-        await association.send(context.context_id, request, encode(context.transfer_syntax))
+        await association.send(context.context_id, request, identifier)
         yield retrieval
     finally:
         if retrieval.outcome is None and association.is_usable:
@@ -264,7 +265,10 @@ class _MoveRetrieval(Retrieval):
             while self._final is None:
                 message = await self._association.receive(None, waiting_for="C-MOVE-RSP")
                 command = message.command
-                if command.command_field is not CommandField.C_MOVE_RSP:
+                if (
+                    command.command_field is not CommandField.C_MOVE_RSP
+                    or command.message_id_being_responded_to != self._message_id
+                ):
                     raise UndecodableResponse(self.ae_title, "an answer to another request than C-MOVE")
                 await self._association.discard_data_set()
                 self._reception.note_progress()
@@ -316,14 +320,29 @@ async def move(
     *,
     sop_class: str = STUDY_ROOT_MOVE,
 ) -> AsyncIterator[Retrieval]:
-    """Send C-MOVE-RQ for our own AE; instances arrive through `reception`, registered before.
+    """Send C-MOVE-RQ for our own AE; instances arrive through `reception`, registered before and closed here.
 
     Raises
     ------
     NoAcceptedContext
         The archive does not offer `sop_class`.
     """
-    context = _identify(association, sop_class)
+    with closing(reception):
+        context = _identify(association, sop_class)
+        identifier = encode(context.transfer_syntax)
+        async with _ask_to_move(association, context, identifier, reception, times, sop_class) as retrieval:
+            yield retrieval
+
+
+@asynccontextmanager
+async def _ask_to_move(
+    association: Association,
+    context: AcceptedContext,
+    identifier: bytes,
+    reception: MoveReception,
+    times: RetrieveTimes,
+    sop_class: str,
+) -> AsyncIterator[_MoveRetrieval]:
     request = Command(
         command_field=CommandField.C_MOVE_RQ,
         message_id=reception.message_id,
@@ -335,7 +354,7 @@ async def move(
     retrieval = _MoveRetrieval(association, reception.message_id, reception, times)
     association.begin_operation()
     try:
-        await association.send(context.context_id, request, encode(context.transfer_syntax))
+        await association.send(context.context_id, request, identifier)
         retrieval.listener = start_task(retrieval.listen(), name=f"C-MOVE responses {association.ae_title}")
         yield retrieval
     finally:

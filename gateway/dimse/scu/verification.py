@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.dimse.association import Association
 from gateway.dimse.commands import Command, CommandField
+from gateway.dimse.status import SUCCESS, describe_status
 from gateway.dimse.uids import VERIFICATION
 from gateway.errors import DimseStatusError, NoAcceptedContext, UndecodableResponse
 
@@ -28,8 +29,16 @@ async def echo(association: Association, *, timeout: float) -> None:
     association.begin_operation()
     await association.send(context.context_id, request)
     answer = (await association.receive(timeout, waiting_for="C-ECHO-RSP")).command
-    if answer.message_id_being_responded_to != message_id:
+    if (
+        answer.command_field is not CommandField.C_ECHO_RSP
+        or answer.message_id_being_responded_to != message_id
+        or answer.status is None
+    ):
         raise UndecodableResponse(association.ae_title, "an answer to another request than C-ECHO")
+    await association.discard_data_set()
     association.end_operation()
-    if answer.status:
-        raise DimseStatusError(association.ae_title, "C-ECHO", answer.status, comment=answer.error_comment or "")
+    if answer.status != SUCCESS:
+        meaning = describe_status("C-ECHO", answer.status)
+        raise DimseStatusError(
+            association.ae_title, "C-ECHO", answer.status, meaning, comment=answer.error_comment or ""
+        )
