@@ -1,0 +1,55 @@
+"""The body of an upload, piece by piece, within its limits of size and silence.
+
+The only reader of ``request.content``. Nothing is kept: the next piece is read when the one before was dealt
+with, so an archive that takes its time slows the client down through TCP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import http_exceptions, web
+
+from gateway.errors import MalformedBody, TooLarge, UploadTimeout
+
+__all__ = ["iter_body"]
+
+
+async def iter_body(request: web.Request, *, max_bytes: int, timeout_s: float) -> AsyncIterator[bytes]:
+    """Yield the request body as it arrives.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Longest body taken, 0 for no limit. Counted after any Content-Encoding is undone.
+    timeout_s : float
+        Longest silence of the client, in seconds. Time spent by the consumer does not count.
+
+    Yields
+    ------
+    bytes
+        Never empty.
+
+    Raises
+    ------
+    TooLarge, UploadTimeout
+        A limit was passed.
+    MalformedBody
+        The connection or the transfer coding broke before the end.
+    """
+    received = 0
+    while True:
+        try:
+            async with asyncio.timeout(timeout_s):
+                piece = await request.content.readany()
+        except TimeoutError as error:
+            raise UploadTimeout("no byte of the request body arrived in time") from error
+        except (web.RequestPayloadError, http_exceptions.HttpProcessingError, ConnectionError) as error:
+            raise MalformedBody("the request body ends early") from error
+        if not piece:
+            return
+        received += len(piece)
+        if max_bytes and received > max_bytes:
+            raise TooLarge("the request body", max_bytes)
+        yield piece
