@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from gateway.config import EmptySearch, SearchSettings
 from gateway.errors import SearchTooBroad
@@ -49,12 +49,15 @@ class FoundResults:
         self.warnings = tuple(warnings)
         self.is_empty = first is None
 
-    async def __aiter__(self) -> AsyncIterator[Model]:
-        """Yield each result; raises what the archive's failure raises, see ``ArchiveSearch.search``."""
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Model:
+        """The next result; raises what the archive's failure raises, see ``ArchiveSearch.search``."""
         if self._first is not None:
-            yield self._first
-        async for result in self._rest:
-            yield result
+            first, self._first = self._first, None
+            return first
+        return await anext(self._rest)
 
 
 class ArchiveSearch:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from gateway.tasks import cancel_and_wait, start_task
 
@@ -75,17 +75,21 @@ class ReadAhead(Generic[T]):
             self._ended = True
             self._arrived.set()
 
-    async def iter_items(self) -> AsyncIterator[T]:
-        """Yield what was read, in order; raise what reading raised after the items before it."""
-        while True:
-            while self._items:
-                yield self._take()
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        """The next item read; what reading raised comes after the items before it."""
+        while not self._items:
             if self._ended:
-                break
+                raise self._take_failure() or StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
-        if self._failure is not None:
-            raise self._failure
+        return self._take()
+
+    def _take_failure(self) -> Exception | None:
+        failure, self._failure = self._failure, None
+        return failure
 
     def _put(self, item: T) -> None:
         self._items.append(item)
@@ -108,7 +112,7 @@ async def read_ahead(
     """Yield the items of `source` through a `ReadAhead`, which ends with this generator."""
     reader = ReadAhead(source, size=size, budget=budget, name=name)
     try:
-        async for item in reader.iter_items():
+        async for item in reader:
             yield item
     finally:
         await reader.close()

@@ -148,7 +148,7 @@ class Walk:
         try:
             async with aclosing(started):
                 async for parent, reader in started:
-                    async for model in reader.iter_items():
+                    async for model in reader:
                         yield inherit(parent, model)
                     readers.discard(reader)
         finally:

@@ -57,7 +57,7 @@ async def test_reading_ahead_stops_at_its_budget() -> None:
     reader = ReadAhead(source.items(), size=lambda _: 2, budget=10, name="t")
     await settle()
     assert source.given == 5
-    taken = [await anext(reader.iter_items())]
+    taken = [await anext(reader)]
     await settle()
     assert taken == [0] and source.given == 6
     await reader.close()
