@@ -94,7 +94,6 @@ class Level:
         A known VR: they are. Not two capital letters: they are not. Two letters that are no VR: as was
         said before. In Implicit VR, a length that looks like a VR would be of over 16 kB, in a first element.
         """
-        self.detects = False
         if raw_vr in SHORT_VRS or raw_vr in LONG_VRS:
             self.explicit = True
         elif not is_letters(raw_vr):

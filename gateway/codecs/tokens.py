@@ -259,6 +259,7 @@ class Tokenizer:
         if level.detects and position < end:
             if size - position < 8:
                 return self._starve(position)
+            level.detects = False
             if _tag_at(data, position, little=level.little) >> 16 != 0xFFFE:
                 level.detect_vr_encoding(bytes(data[position + 4 : position + 6]))
         unpack = _EXPLICIT[level.little]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.codecs.head import HeadReader
 from gateway.codecs.reencode import ExplicitLittleEndianEncoder
+from gateway.codecs.tokens import Element, SequenceStart, Token
 from gateway.codecs.transfer_syntax import UNCOMPRESSED
 from gateway.errors import DecodeError
 from tests.support.samples import sample_files
@@ -77,19 +79,27 @@ def test_damaged_samples_give_tokens_or_a_decode_error(
     outcome(uid, [bytes(data)])
 
 
+def without_writing(tokens: list[Token]) -> list[Token]:
+    """Tokens without what re-encoding changes: group lengths, and UN of undefined length."""
+    kept = [token for token in tokens if not isinstance(token, Element) or token.tag & 0xFFFF]
+    return [SequenceStart(token.tag, "SQ") if isinstance(token, SequenceStart) else token for token in kept]
+
+
 @given(syntaxes, st.lists(parts, max_size=12).map(b"".join))
-def test_what_is_re_encoded_has_the_same_structure(uid: str, data: bytes) -> None:
+def test_what_is_re_encoded_has_the_same_tokens(uid: str, data: bytes) -> None:
     encoder = ExplicitLittleEndianEncoder(uid)
     try:
+        tokens = tokenize(uid, [data])
         written = b"".join([*encoder.feed(data), *encoder.finish()])
     except DecodeError:
         return
-    outcome("1.2.840.10008.1.2.1", [written])
+    again = tokenize("1.2.840.10008.1.2.1", [written])
+    assert without_writing(again) == without_writing(tokens)
 
 
 @given(st.sampled_from(_FILES), st.binary(max_size=40), st.integers(0, 2000))
-def test_the_head_of_damaged_files_is_read_or_refused(path: object, damage: bytes, position: int) -> None:
-    data = bytearray(path.read_bytes())  # type: ignore[attr-defined]
+def test_the_head_of_damaged_files_is_read_or_refused(path: Path, damage: bytes, position: int) -> None:
+    data = bytearray(path.read_bytes())
     data[position : position + len(damage)] = damage
     reader = HeadReader(1 << 16)
     try:

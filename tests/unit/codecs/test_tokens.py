@@ -41,7 +41,7 @@ ITEM_DELIMITER, SEQUENCE_DELIMITER = implicit(0xFFFEE00D), implicit(0xFFFEE0DD)
 PATIENT_ID = explicit(0x00100020, "LO", b"ID")
 PATIENT_ID_TOKEN = Element(0x00100020, "LO", b"ID")
 RLE, DEFLATED_FRAMES = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"
-ONE_ITEM = [ItemStart(), PATIENT_ID_TOKEN, ItemEnd()]
+ONE_ITEM: list[Token] = [ItemStart(), PATIENT_ID_TOKEN, ItemEnd()]
 LONG = bytes(range(256))
 
 
@@ -342,6 +342,16 @@ CASES: dict[str, tuple[str, bytes, list[Token]]] = {
             FragmentEnd(),
             EncapsulatedEnd(),
         ],
+    ),
+    "a stray delimiter first says nothing of the VRs": (
+        EXPLICIT_VR_LE,
+        SEQUENCE_DELIMITER + PATIENT_ID,
+        [PATIENT_ID_TOKEN],
+    ),
+    "nor does it where the label is wrong": (
+        IMPLICIT_VR_LE,
+        SEQUENCE_DELIMITER + explicit(0x00100020, "LO") + implicit(0x00100020, bytes(0x4F4C - 8)),
+        passed(0x00100020, "LO", implicit(0x00100020, bytes(0x4F4C - 8))),
     ),
     "zeros after the end": (EXPLICIT_VR_LE, PATIENT_ID + bytes(21), [PATIENT_ID_TOKEN]),
     "a syntax nobody knows": ("1.2.3.4", PATIENT_ID, [PATIENT_ID_TOKEN]),
