@@ -40,6 +40,13 @@ async def fail_late(request: web.Request) -> web.StreamResponse:
     raise {"known": PoolTimeout("PACS", "gone"), "defect": ValueError("DOE^JANE")}[request.match_info["how"]]
 
 
+async def leave(request: web.Request) -> web.Response:
+    """Stands for a write that fails because the client has left."""
+    assert request.transport is not None
+    request.transport.abort()
+    raise ConnectionResetError
+
+
 async def redirect(request: web.Request) -> web.Response:
     raise web.HTTPFound("/ok")
 
@@ -56,6 +63,7 @@ def make_app(**settings: object) -> web.Application:
     app.router.add_get("/ok", answer)
     app.router.add_get("/studies/{study}/fail/{how}", fail)
     app.router.add_get("/late/{how}", fail_late)
+    app.router.add_get("/leave", leave)
     app.router.add_get("/redirect", redirect)
     app.router.add_post("/store", store)
     app.router.add_options("/ok", answer)
@@ -110,6 +118,14 @@ async def test_a_response_that_has_begun_is_cut(how: str) -> None:
     (line,) = [line for line in logs if line["event"] == "request"]
     assert line["cut"] is True
     assert "DOE" not in json.dumps(logs)
+
+
+async def test_a_client_that_left_is_no_failure() -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with serve(make_app()) as url, aiohttp.ClientSession() as client:
+            with pytest.raises(aiohttp.ClientError):
+                await client.get(url + "/leave")
+    assert {line["event"] for line in logs} == {"client_left", "request"}  # aiohttp asks a second time
 
 
 async def test_a_redirect_passes() -> None:
