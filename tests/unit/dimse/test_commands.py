@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
-from pydicom.filewriter import write_dataset
 from pydicom.filebase import DicomFileLike
+from pydicom.filewriter import write_dataset
 from pynetdicom.dimse_messages import C_GET_RSP, C_MOVE_RQ, C_STORE_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import C_GET, C_MOVE, C_STORE
 

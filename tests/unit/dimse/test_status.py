@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from pynetdicom.status import QR_FIND_SERVICE_CLASS_STATUS, QR_GET_SERVICE_CLASS_STATUS, STORAGE_SERVICE_CLASS_STATUS
-from pynetdicom.status import QR_MOVE_SERVICE_CLASS_STATUS, code_to_category
+from pynetdicom.status import (
+    QR_FIND_SERVICE_CLASS_STATUS,
+    QR_GET_SERVICE_CLASS_STATUS,
+    QR_MOVE_SERVICE_CLASS_STATUS,
+    STORAGE_SERVICE_CLASS_STATUS,
+    code_to_category,
+)
 
 from gateway.dimse.status import Category, describe_status, status_category
 

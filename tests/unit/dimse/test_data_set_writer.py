@@ -1,0 +1,49 @@
+"""A data set sent in pieces: any cut of the input gives the same fragments, as large and even as can be."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.dimse.data_set_writer import DataSetWriter
+from gateway.dimse.ul.events import PDataFragment
+from tests.support.scripted_transport import Pair
+from tests.support.upper_layer import make_accept, make_request
+
+
+async def write(pieces: list[bytes], max_length: int) -> list[PDataFragment]:
+    pair = Pair(make_request(), make_accept(max_length=max_length))
+    writer = DataSetWriter(pair.association, 1)
+    for piece in pieces:
+        await writer.write(piece)
+    await writer.finish()
+    return pair.take_sent()  # type: ignore[return-value]
+
+
+@given(st.lists(st.binary(max_size=70), max_size=12), st.integers(8, 80))
+def test_any_cut_gives_whole_even_fragments(pieces: list[bytes], max_length: int) -> None:
+    fragments = asyncio.run(write(pieces, max_length))
+    payload = b"".join(pieces)
+    sent = b"".join(fragment.data for fragment in fragments)
+    assert sent == payload + b"\0" * (len(payload) % 2)
+    size = (max_length - 6) & ~1
+    assert [len(fragment.data) for fragment in fragments[:-1]] == [size] * (len(fragments) - 1)
+    assert len(fragments[-1].data) <= size
+    assert [fragment.last for fragment in fragments] == [False] * (len(fragments) - 1) + [True]
+    assert not any(fragment.is_command for fragment in fragments)
+
+
+async def test_each_fragment_is_one_write_with_its_header() -> None:
+    pair = Pair(make_request(), make_accept(max_length=106))
+    writer = DataSetWriter(pair.association, 1)
+    await writer.write(bytes(250))
+    assert [len(data) for data in pair.transport.writes] == [112, 112]
+    await writer.finish()
+    assert [len(data) for data in pair.transport.writes] == [112, 112, 62]
+
+
+async def test_a_full_last_fragment_is_not_followed_by_an_empty_one() -> None:
+    fragments = await write([bytes(100), bytes(100)], 106)
+    assert [(len(fragment.data), fragment.last) for fragment in fragments] == [(100, False), (100, True)]

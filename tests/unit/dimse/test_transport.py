@@ -1,0 +1,178 @@
+"""Real sockets: pulled reads, backpressure both ways, endings, socket options."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway.dimse.transport import MAX_UNREAD_CHUNKS, READ_BYTES, Transport, connect
+from tests.support.cancellation import settle
+
+
+@asynccontextmanager
+async def open_pair() -> AsyncIterator[tuple[Transport, socket.socket]]:
+    """A transport of ours and the raw socket of its peer."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    loop = asyncio.get_running_loop()
+    transport = await connect("127.0.0.1", listener.getsockname()[1])
+    peer, _ = await loop.run_in_executor(None, listener.accept)
+    peer.setblocking(False)
+    try:
+        yield transport, peer
+    finally:
+        listener.close()
+        peer.close()
+        transport.abort()
+        await settle(lambda: transport._closed.done())
+
+
+async def send_until_stuck(peer: socket.socket) -> int:
+    """Send until the kernel takes nothing for a while; how many bytes it took."""
+    sent = 0
+    stuck = 0
+    while stuck < 20:
+        try:
+            sent += peer.send(bytes(1 << 20))
+            stuck = 0
+        except BlockingIOError:
+            stuck += 1
+            await asyncio.sleep(0.002)
+    return sent
+
+
+async def test_what_arrives_is_read_in_order_until_the_end() -> None:
+    async with open_pair() as (transport, peer):
+        peer.sendall(b"abc")
+        assert await transport.read() == b"abc"
+        peer.sendall(b"def")
+        peer.shutdown(socket.SHUT_WR)
+        assert await transport.read() == b"def"
+        assert await transport.read() == b""
+        assert await transport.read() == b""
+        assert transport.is_closed
+        assert transport.bytes_received == 6
+
+
+async def test_a_chunk_does_not_change_when_more_arrives() -> None:
+    async with open_pair() as (transport, peer):
+        peer.sendall(b"first")
+        first = await transport.read()
+        peer.sendall(b"again")
+        assert await transport.read() == b"again"
+        assert first == b"first"
+
+
+async def test_a_slow_reader_stops_the_socket() -> None:
+    async with open_pair() as (transport, peer):
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+        sent = await send_until_stuck(peer)
+        assert transport.bytes_received <= MAX_UNREAD_CHUNKS * READ_BYTES
+        assert sent > transport.bytes_received
+        received = 0
+        while received < sent:
+            received += len(await transport.read())
+        assert received == sent
+
+
+async def test_a_write_waits_for_a_slow_peer() -> None:
+    async with open_pair() as (transport, peer):
+        total = 32 << 20
+        transport.write(bytes(total))
+        draining = asyncio.create_task(transport.drain())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not draining.done()
+        received = 0
+        loop = asyncio.get_running_loop()
+        while received < total:
+            received += len(await loop.sock_recv(peer, 1 << 20))
+        await draining
+
+
+async def test_a_drain_ends_when_the_connection_does() -> None:
+    async with open_pair() as (transport, peer):
+        transport.write(bytes(32 << 20))
+        draining = asyncio.create_task(transport.drain())
+        await asyncio.sleep(0)
+        peer.close()
+        with pytest.raises(ConnectionResetError):
+            await draining
+        with pytest.raises(ConnectionResetError):
+            await transport.drain()
+        transport.write(b"into the void")
+
+
+async def test_a_cancelled_read_loses_nothing() -> None:
+    async with open_pair() as (transport, peer):
+        reading = asyncio.create_task(transport.read())
+        await asyncio.sleep(0)
+        reading.cancel()
+        peer.sendall(b"abc")
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert await transport.read() == b"abc"
+
+
+async def test_activity_is_told_only_while_nobody_reads() -> None:
+    async with open_pair() as (transport, peer):
+        told = asyncio.Event()
+        transport.on_activity = told.set
+        reading = asyncio.create_task(transport.read())
+        await asyncio.sleep(0)
+        peer.sendall(b"abc")
+        assert await reading == b"abc"
+        assert not told.is_set()
+        peer.sendall(b"def")
+        await asyncio.wait_for(told.wait(), 5)
+        assert transport.take_unread() == b"def"
+        assert transport.take_unread() == b""
+        told.clear()
+        peer.close()
+        await asyncio.wait_for(told.wait(), 5)
+        assert transport.has_unread
+        assert transport.is_closed
+
+
+async def test_close_sends_what_is_queued() -> None:
+    async with open_pair() as (transport, peer):
+        transport.write(b"last words")
+        await transport.close()
+        assert transport.is_closed
+        assert await asyncio.get_running_loop().sock_recv(peer, 100) == b"last words"
+
+
+async def test_close_cuts_a_peer_that_takes_nothing() -> None:
+    async with open_pair() as (transport, peer):
+        transport.write(bytes(32 << 20))
+        await transport.close(timeout=0.01)
+        await settle(lambda: transport.is_closed)
+
+
+async def test_a_cancelled_close_cuts() -> None:
+    async with open_pair() as (transport, peer):
+        transport.write(bytes(32 << 20))
+        closing = asyncio.create_task(transport.close(timeout=10))
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        await settle(lambda: transport.is_closed)
+
+
+async def test_small_segments_leave_at_once() -> None:
+    async with open_pair() as (transport, peer):
+        assert transport._socket is not None
+        assert transport._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert transport._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert transport.peer_name.startswith("127.0.0.1:")
+
+
+async def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(OSError):
+        await connect("127.0.0.1", port)
