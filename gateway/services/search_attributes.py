@@ -19,6 +19,7 @@ __all__ = ["AttributePath", "attribute_vr", "is_attribute_like", "is_private_cre
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _PRIVATE_CREATOR = re.compile(r"[0-9A-F]{3}[13579BDF]00(1[0-9A-F]|[2-9A-F][0-9A-F])")
 _FIRST_INSTANCE_GROUP = 0x0008  # groups 0000 to 0006 are commands, file meta information and directories
+_MAX_DEPTH = 16  # structured reports nest deepest; nothing is matched further down
 _LAST_INSTANCE_GROUP = 0x7FE0  # 7FE1 and above are private; FFFA to FFFE are not attributes to search for
 
 
@@ -77,12 +78,15 @@ def parse_attribute_path(text: str, private_creators: Mapping[str, str]) -> Attr
     Raises
     ------
     BadParameter
-        Unknown keyword, malformed tag, a private attribute without its creator, or a path through something
-        that is no sequence; named after `text`.
+        Unknown keyword, malformed tag, a private attribute without its creator, a path through something
+        that is no sequence, or one deeper than any of the standard; named after `text`.
 
     Source: PS3.18 §8.3.1, §8.3.4.1
     """
-    tags = tuple(_read_tag(part, text) for part in text.split("."))
+    parts = text.split(".")
+    if len(parts) > _MAX_DEPTH:
+        raise BadParameter(text[:64], "a path of too many sequences")
+    tags = tuple(_read_tag(part, text) for part in parts)
     representations = [attribute_vr(tag, _creator_of(tag, private_creators, text)) for tag in tags]
     if any(vr not in ("SQ", "UN") for vr in representations[:-1]):
         raise BadParameter(text, "a path leads through sequences only")

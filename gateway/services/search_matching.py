@@ -2,8 +2,8 @@
 
 Pure. An archive may ignore a key it does not support and answer too much (PS3.4 §C.4.1.1.3.2); what it
 returned is then compared here. The comparison errs on the side of the archive: a missing value never excludes
-an answer, text is compared without regard to case, and person names, whose matching is the archive's choice,
-only where the archive said that it left keys out.
+an answer, text is compared without regard to case and accents, and person names, whose matching is the
+archive's choice, only where the archive said that it left keys out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
+from unicodedata import combining, normalize
 
 from gateway.services.search_datetime import Interval, combine, overlaps, parse_range, parse_stored
 from gateway.services.search_query import MatchKey
@@ -112,14 +113,20 @@ def _numbers_equal(wanted: str, value: Any) -> bool:
 
 
 def _text_matches(pattern: str, text: str) -> bool:
-    return _wildcard(pattern).fullmatch(text.strip()) is not None
+    return _wildcard(_fold(pattern)).fullmatch(_fold(text)) is not None
+
+
+def _fold(text: str) -> str:
+    """Text without case and accents, as some archives compare it."""
+    decomposed = normalize("NFKD", text.strip().casefold())
+    return "".join(character for character in decomposed if not combining(character))
 
 
 @lru_cache(maxsize=256)
 def _wildcard(pattern: str) -> re.Pattern[str]:
     parts = {"*": ".*", "?": "."}
-    expression = "".join(parts.get(character) or re.escape(character) for character in pattern.strip())
-    return re.compile(expression, re.IGNORECASE | re.DOTALL)
+    expression = "".join(parts.get(character) or re.escape(character) for character in pattern)
+    return re.compile(expression, re.DOTALL)
 
 
 @lru_cache(maxsize=256)

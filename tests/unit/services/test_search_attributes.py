@@ -58,6 +58,12 @@ def test_what_is_no_attribute_is_refused_by_name(text: str) -> None:
     assert caught.value.name == text
 
 
+def test_a_path_has_an_end() -> None:
+    with pytest.raises(BadParameter):
+        parse_attribute_path(".".join(["ContentSequence"] * 900 + ["PatientID"]), {})
+    assert parse_attribute_path(".".join(["ContentSequence"] * 15 + ["TextValue"]), {}).vr == "UT"
+
+
 def test_a_private_attribute_is_read_with_its_creator() -> None:
     creators = {"00230010": "AcmeCompany", "00190010": "GEMS_ACQU_01"}
     assert parse_attribute_path("00231001", creators).vr == "UN"

@@ -25,6 +25,8 @@ KEPT = [
     (key("PatientID", "a1"), model("PatientID", "A1 ")),
     (key("PatientID", "A*"), model("PatientID", "A1")),
     (key("PatientID", "A?"), model("PatientID", "A1")),
+    (key("StudyDescription", "*SCHADEL*"), model("StudyDescription", "MR Schädel")),
+    (key("StudyDescription", "*schädel*"), model("StudyDescription", "CT SCHA\u0308DEL")),
     (key("PatientID", "A.*"), model("PatientID", "A.1")),
     (key("PatientID", "A1"), model("PatientID")),
     (key("PatientID", "A1"), {}),
