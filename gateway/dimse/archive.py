@@ -7,13 +7,13 @@ of moves. Services ask it to find, get, move or store; they never see an associa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Container, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gateway.codecs.identifier import encode_identifier
-from gateway.config import BackendSettings
+from gateway.config import BackendSettings, RetrieveMethod
 from gateway.dimse.association import Association
 from gateway.dimse.contexts import MAX_CONTEXTS, Proposal, ProposedSyntax
 from gateway.dimse.move_routing import MoveRegistry
@@ -118,6 +118,7 @@ class Archive:
         self.can_receive = can_receive
         self.pool = Pool(_describe_peer(settings, self.calling_ae_title), _limit_pool(settings))
         self._registry = registry
+        self._get_is_refused = False
         self._capabilities: QueryCapabilities | None = None
         self._abilities: RetrieveAbilities | None = None
         self._retrieve_times = RetrieveTimes(
@@ -199,6 +200,24 @@ class Archive:
                 pass
         return self._abilities or RetrieveAbilities(can_get=True, can_move=True)
 
+    async def list_retrieve_methods(self) -> tuple[RetrieveMethod, ...]:
+        """C-GET, C-MOVE or both, preferred first: as configured, else as the archive has shown to be of use."""
+        if self.settings.retrieve is not RetrieveMethod.AUTO:
+            return (self.settings.retrieve,)
+        abilities = await self.retrieve_abilities()
+        get = (RetrieveMethod.C_GET,) if abilities.can_get else ()
+        move = (RetrieveMethod.C_MOVE,) if abilities.can_move else ()
+        return ((*move, *get) if self._get_is_refused else (*get, *move)) or (RetrieveMethod.C_GET,)
+
+    def note_get_refused(self) -> None:
+        """Remember that C-GET gave nothing where C-MOVE did, so that C-MOVE is tried first from now on."""
+        self._get_is_refused = True
+
+    @property
+    def transfer_syntaxes_sent(self) -> Container[str]:
+        """The transfer syntaxes that the archive has proposed in C-STOREs so far."""
+        return _OfferedSyntaxes(self._registry, self.ae_title)
+
     @asynccontextmanager
     async def get(self, keys: Identifier, contexts: Sequence[StorageContext]) -> AsyncIterator[Retrieval]:
         """Fetch with C-GET Study Root; instances arrive on the same association.
@@ -227,7 +246,12 @@ class Archive:
 
     @asynccontextmanager
     async def move(
-        self, keys: Identifier, instances: Collection[str], *, prefers_native: bool = False
+        self,
+        keys: Identifier,
+        instances: Collection[str],
+        *,
+        prefers_native: bool = False,
+        only: Collection[str] = (),
     ) -> AsyncIterator[Retrieval]:
         """Fetch with C-MOVE Study Root to our own AE.
 
@@ -237,6 +261,8 @@ class Archive:
         ----------
         instances
             The SOP Instance UIDs expected, for archives that send no move originator; empty if unknown.
+        prefers_native, only
+            Which transfer syntaxes to accept, see ``MoveRegistry.register``.
 
         Raises
         ------
@@ -257,6 +283,7 @@ class Archive:
                 destination=self.move_destination,
                 instances=instances,
                 prefers_native=prefers_native,
+                only=only,
             )
             return retrieve.move(
                 association, lambda syntax: encode_identifier(keys, syntax), reception, self._retrieve_times
@@ -381,6 +408,15 @@ class Archive:
     async def close(self) -> None:
         """Release what is idle and lend no more."""
         await self.pool.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _OfferedSyntaxes:
+    registry: MoveRegistry
+    ae_title: str
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self.registry.offered_by(self.ae_title)
 
 
 def _describe_peer(settings: BackendSettings, calling_ae_title: str) -> Peer:

@@ -42,8 +42,10 @@ class MoveReception:
         destination: str,
         instances: Collection[str],
         prefers_native: bool,
+        only: Collection[str],
     ) -> None:
         self.prefers_native = prefers_native
+        self.only = frozenset(only)
         self.message_id = message_id
         self.archive_ae_title = archive_ae_title
         self.calling_ae_title = calling_ae_title
@@ -161,6 +163,7 @@ class MoveRegistry:
 
     def __init__(self) -> None:
         self._active: dict[int, MoveReception] = {}
+        self._offered: dict[str, set[str]] = {}
         self._last_message_id = 0
 
     @property
@@ -176,6 +179,7 @@ class MoveRegistry:
         destination: str,
         instances: Collection[str] = (),
         prefers_native: bool = False,
+        only: Collection[str] = (),
     ) -> MoveReception:
         """Expect the instances of a move about to be asked for; close the reception when it is over.
 
@@ -185,10 +189,13 @@ class MoveRegistry:
             SOP Instance UIDs, where known: they tell moves apart for archives that send no originator.
         prefers_native
             Whether a context offered in compressed and native form is to be accepted as native.
+        only
+            Transfer syntaxes to accept, no others; empty for all. An archive may send everything on the first
+            context accepted for a class, so what it holds in other forms needs a move of its own.
         """
         message_id = self._next_message_id()
         reception = MoveReception(
-            self, message_id, archive_ae_title, calling_ae_title, destination, instances, prefers_native
+            self, message_id, archive_ae_title, calling_ae_title, destination, instances, prefers_native, only
         )
         self._active[message_id] = reception
         return reception
@@ -215,10 +222,22 @@ class MoveRegistry:
         wanting = named or [move for move in same_archive if move.wants(sop_instance_uid)]
         return wanting[0] if wanting else None
 
-    def prefers_native(self, calling_ae_title: str) -> bool:
-        """Whether the latest move from that archive wants native transfer syntaxes where there is a choice."""
-        moves = [move for move in self._active.values() if move.archive_ae_title == calling_ae_title]
-        return bool(moves) and moves[-1].prefers_native
+    def latest_from(self, calling_ae_title: str) -> MoveReception | None:
+        """The move asked last of the archive with that AE title; of any, where none bears it."""
+        moves = list(self._active.values())
+        same = [move for move in moves if move.archive_ae_title == calling_ae_title]
+        candidates = same or moves
+        return candidates[-1] if candidates else None
+
+    def note_offer(self, calling_ae_title: str, transfer_syntaxes: Collection[str]) -> None:
+        """Remember in which transfer syntaxes an archive proposed to send (at most some 50 UIDs an archive)."""
+        move = self.latest_from(calling_ae_title)
+        if move is not None:
+            self._offered.setdefault(move.archive_ae_title, set()).update(transfer_syntaxes)
+
+    def offered_by(self, archive_ae_title: str) -> frozenset[str]:
+        """The transfer syntaxes that an archive has proposed in C-STOREs so far."""
+        return frozenset(self._offered.get(archive_ae_title, ()))
 
     def _next_message_id(self) -> int:
         for _ in range(65_535):

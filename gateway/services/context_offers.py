@@ -12,19 +12,10 @@ from gateway.codecs.transfer_syntax import COMPRESSED, DEFLATED, EXPLICIT_VR_BE,
 from gateway.dimse.archive import StorageContext
 from gateway.services.transfer_demand import ANY_STORED, TransferDemand
 
-__all__ = ["list_single_forms", "offer_contexts", "offer_single_form"]
+__all__ = ["MAX_STORAGE_CONTEXTS", "list_single_forms", "offer_contexts", "offer_single_form"]
 
 MAX_STORAGE_CONTEXTS = 127
 """128 contexts of an association less the one for C-GET itself."""
-
-COMMON_CLASSES = tuple(
-    f"1.2.840.10008.5.1.4.1.1.{suffix}"
-    for suffix in (
-        *("2", "4", "1", "1.1", "1.2", "7", "6.1", "3.1"),
-        *("20", "128", "12.1", "88.33", "88.22", "11.1", "104.1"),
-    )
-)
-"""Offered when the archive does not tell the classes: CT MR CR DX MG SC US and so on, SR, PR, PDF."""
 
 _NATIVE = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
 _NATIVE_FORMS = (_NATIVE, (DEFLATED,), (EXPLICIT_VR_BE,))
@@ -42,11 +33,11 @@ def offer_contexts(
     choice
         A group of ``TransferDemand.choices``.
     classes
-        SOP Class UIDs of what is to come; the common ones if empty.
+        SOP Class UIDs of what is to come, at least one; 127 at most are offered.
     stored
         Transfer syntaxes the archive says it holds, offered before the others.
     """
-    names = (classes or COMMON_CLASSES)[:MAX_STORAGE_CONTEXTS]
+    names = classes[:MAX_STORAGE_CONTEXTS]
     forms = _list_forms(choice)
     known = [form for form in forms if form[0] in stored]
     ordered = list(dict.fromkeys((*forms[:1], *known, *forms)))[: MAX_STORAGE_CONTEXTS // len(names)]
@@ -55,7 +46,7 @@ def offer_contexts(
 
 def offer_single_form(form: tuple[str, ...], classes: Sequence[str]) -> tuple[StorageContext, ...]:
     """One context a class, for archives that use their first accepted context whatever they hold."""
-    return tuple(StorageContext(name, form) for name in (classes or COMMON_CLASSES)[:MAX_STORAGE_CONTEXTS])
+    return tuple(StorageContext(name, form) for name in classes[:MAX_STORAGE_CONTEXTS])
 
 
 def list_single_forms(demand: TransferDemand) -> tuple[tuple[str, ...], ...]:

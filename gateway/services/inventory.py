@@ -8,7 +8,7 @@ availability and stored syntax are asked for; nothing patient-related.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from gateway.codecs.dicom_json import read_data_set
 from gateway.dimse.archive import Archive
 from gateway.errors import BackendError, UnknownResource
 from gateway.resources import Level, ResourcePath
+from gateway.services.storage_classes import guess_classes
 
 __all__ = ["HeldInstance", "Inventory", "take_inventory"]
 
@@ -45,15 +46,25 @@ class HeldInstance:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The instances under a path, by SOP Instance UID, in the archive's order."""
+    """The instances under a path, by SOP Instance UID, in the archive's order; `modalities` by Series UID."""
 
     path: ResourcePath
     instances: dict[str, HeldInstance]
+    modalities: dict[str, str]
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether the archive named the SOP class of every instance."""
+        return all(held.sop_class_uid for held in self.instances.values())
 
     def list_classes(self, uids: Iterable[str]) -> tuple[str, ...]:
-        """The distinct SOP classes of the named instances, in order; without those the archive does not tell."""
-        classes = dict.fromkeys(self.instances[uid].sop_class_uid for uid in uids)
-        classes.pop("", None)
+        """The SOP classes of the named instances, in order; likely ones where the archive does not tell."""
+        held = [self.instances[uid] for uid in uids]
+        classes = dict.fromkeys(instance.sop_class_uid for instance in held if instance.sop_class_uid)
+        untold = {instance.path.series or "" for instance in held if not instance.sop_class_uid}
+        if untold:
+            guessed = guess_classes(self.modalities.get(series, "") for series in sorted(untold))
+            classes.update(dict.fromkeys(guessed))
         return tuple(classes)
 
 
@@ -69,24 +80,28 @@ async def take_inventory(archive: Archive, path: ResourcePath) -> Inventory:
 
     Source: PS3.4 §C.4.1.3.1 (hierarchical: one image-level query a series), §C.4.1.2.2 (relational)
     """
+    modalities: dict[str, str] = {}
     if path.series is not None:
         held = await _list_images(archive, path)
     elif (await archive.query_capabilities()).relational:
         held = await _list_images(archive, path)
     else:
-        held = await _walk_study(archive, path)
+        modalities = await _list_modalities(archive, path)
+        held = await _walk_series(archive, path.study, modalities)
     if not held:
         raise UnknownResource(path.level.value.lower().replace("image", "instance"))
-    return Inventory(path, {instance.path.instance or "": instance for instance in held})
+    inventory = Inventory(path, {instance.path.instance or "": instance for instance in held}, modalities)
+    if not modalities and not inventory.tells_classes:
+        inventory.modalities.update(await _list_modalities(archive, path))
+    return inventory
 
 
-async def _walk_study(archive: Archive, path: ResourcePath) -> list[HeldInstance]:
-    series = list(dict.fromkeys([uid async for uid in _iter_series(archive, path)]))
+async def _walk_series(archive: Archive, study: str, series: Iterable[str]) -> list[HeldInstance]:
     gate = asyncio.Semaphore(SERIES_AT_ONCE)
 
     async def list_one(uid: str) -> list[HeldInstance]:
         async with gate:
-            return await _list_images(archive, ResourcePath(path.study, uid))
+            return await _list_images(archive, ResourcePath(study, uid))
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -96,13 +111,17 @@ async def _walk_study(archive: Archive, path: ResourcePath) -> list[HeldInstance
     return [instance for task in tasks for instance in task.result()]
 
 
-async def _iter_series(archive: Archive, path: ResourcePath) -> AsyncGenerator[str, None]:
-    keys = _unique_keys(Level.SERIES, path) | {SERIES_UID: {"vr": "UI"}, MODALITY: {"vr": "CS"}}
+async def _list_modalities(archive: Archive, path: ResourcePath) -> dict[str, str]:
+    """The series under `path` with their modality, "" where the archive does not tell."""
+    above = ResourcePath(path.study, path.series)
+    keys = {SERIES_UID: {"vr": "UI"}, MODALITY: {"vr": "CS"}} | _unique_keys(Level.SERIES, above)
+    found: dict[str, str] = {}
     async with archive.find(keys) as matches:
         async for match in matches:
             model = read_data_set(match.data, match.transfer_syntax, "ISO_IR 6")
             if uid := _first(model, SERIES_UID):
-                yield uid
+                found[uid] = _first(model, MODALITY)
+    return found
 
 
 async def _list_images(archive: Archive, path: ResourcePath) -> list[HeldInstance]:

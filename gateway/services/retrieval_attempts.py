@@ -8,12 +8,14 @@ order is a plan of plain values here; ``retrieve.py`` carries it out and stops w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import product
 
 from gateway.config import RetrieveMethod
-from gateway.services.context_offers import list_single_forms
+from gateway.services.context_offers import MAX_STORAGE_CONTEXTS, list_single_forms
+from gateway.services.storage_classes import ALL_STORAGE_CLASSES
 from gateway.services.transfer_demand import AS_STORED, TransferDemand
 
 __all__ = ["Attempt", "Scope", "plan_attempts"]
@@ -41,47 +43,62 @@ class Attempt:
     choice
         A group of ``TransferDemand.choices``; for C-GET, what to offer contexts for.
     form
-        For C-GET, offer this one form only instead.
-    prefers_native
-        For C-MOVE, which form to accept where an archive offers several in one context.
+        The one form to offer (C-GET) or accept (C-MOVE) instead; empty for all of them.
+    classes
+        For C-GET, the classes to offer instead of those told or guessed; empty for those.
     """
 
     scope: Scope
     by_move: bool
     choice: tuple[str, ...] = AS_STORED.choices[0]
     form: tuple[str, ...] = ()
-    prefers_native: bool = False
+    classes: tuple[str, ...] = ()
 
 
 def plan_attempts(
-    demand: TransferDemand, method: RetrieveMethod, *, can_get: bool, can_move: bool
+    demand: TransferDemand, methods: Sequence[RetrieveMethod], *, tells_classes: bool, sends: Container[str]
 ) -> Iterator[Attempt]:
-    """The ways to ask, best first.
+    """The ways to ask, best first; taken one by one, as long as something is missing.
 
     Parameters
     ----------
-    method
-        ``auto`` asks by C-GET first and by C-MOVE for what that leaves; the others keep to one.
-    can_get, can_move
-        What the archive accepted.
+    methods
+        ``C_GET``, ``C_MOVE`` or both, preferred first.
+    tells_classes
+        Whether the archive names SOP classes; if not, the classes offered are a guess, and all others are gone
+        through in portions.
+    sends
+        Transfer syntaxes the archive has offered in C-STOREs so far; looked at again as the plan goes on, since
+        a C-MOVE teaches it.
     """
-    get = method is RetrieveMethod.C_GET or (method is RetrieveMethod.AUTO and can_get)
-    move = method is RetrieveMethod.C_MOVE or (method is RetrieveMethod.AUTO and can_move)
+    forms = list_single_forms(demand)
     scope = Scope.TARGET
-    if get:
-        for choice in demand.choices:
-            yield Attempt(scope, by_move=False, choice=choice)
-            scope = Scope.LIST
-        if not demand.admits_anything:
-            # what comes now is held in a form that is not acceptable: then the answer is that, not "missing"
-            yield Attempt(Scope.LIST, by_move=False)
-    if move:
-        yield Attempt(scope, by_move=True, prefers_native=demand.prefers_native)
-        yield Attempt(Scope.LIST, by_move=True, prefers_native=not demand.prefers_native)
-    if get:
-        for form in list_single_forms(demand):
-            yield Attempt(Scope.LIST, by_move=False, form=form)
-        for choice in demand.choices:
-            yield Attempt(Scope.SINGLE, by_move=False, choice=choice)
-    if move:
-        yield Attempt(Scope.SINGLE, by_move=True, prefers_native=demand.prefers_native)
+    for method in methods:
+        if method is RetrieveMethod.C_GET:
+            yield from _ask_by_get(demand, scope)
+        else:
+            yield Attempt(scope, by_move=True)
+            for form in forms:
+                if form[0] in sends:
+                    yield Attempt(Scope.LIST, by_move=True, form=form)
+        scope = Scope.LIST
+    if RetrieveMethod.C_GET in methods:
+        portions = [()] if tells_classes else [(), *_portion_classes()]
+        for form, classes in product(forms, portions):
+            yield Attempt(Scope.LIST, by_move=False, form=form, classes=classes)
+    for method in methods:
+        yield Attempt(Scope.SINGLE, by_move=method is RetrieveMethod.C_MOVE, choice=demand.choices[0])
+
+
+def _ask_by_get(demand: TransferDemand, scope: Scope) -> Iterator[Attempt]:
+    for choice in demand.choices:
+        yield Attempt(scope, by_move=False, choice=choice)
+        scope = Scope.LIST
+    if not demand.admits_anything:
+        # what comes now is held in a form that is not acceptable: then the answer is that, not "missing"
+        yield Attempt(Scope.LIST, by_move=False)
+
+
+def _portion_classes() -> list[tuple[str, ...]]:
+    size = MAX_STORAGE_CONTEXTS
+    return [ALL_STORAGE_CLASSES[start : start + size] for start in range(0, len(ALL_STORAGE_CLASSES), size)]

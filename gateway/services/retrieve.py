@@ -72,6 +72,7 @@ class InstanceStream:
         self._missing = dict.fromkeys(uid for uid in inventory.instances if uid not in self.unavailable)
         self.expected = len(inventory.instances)
         self._last_error: BackendError | None = None
+        self._get_gave_nothing = False
         self._instances = self._generate()
         self._first: ReceivedInstance | None = None
 
@@ -116,13 +117,20 @@ class InstanceStream:
     # --- carrying out the plan ---
 
     async def _generate(self) -> AsyncGenerator[ReceivedInstance, None]:
-        abilities = await self._archive.retrieve_abilities()
-        method = self._archive.settings.retrieve
-        plan = plan_attempts(self._demand, method, can_get=abilities.can_get, can_move=abilities.can_move)
+        methods = await self._archive.list_retrieve_methods()
+        plan = plan_attempts(
+            self._demand,
+            methods,
+            tells_classes=self._inventory.tells_classes,
+            sends=self._archive.transfer_syntaxes_sent,
+        )
         for attempt in plan:
             async with aclosing(self._try(attempt)) as instances:
                 async for instance in instances:
+                    if attempt.by_move and self._get_gave_nothing:
+                        self._archive.note_get_refused()
                     yield instance
+            self._get_gave_nothing |= not attempt.by_move and attempt.scope is Scope.TARGET and not self._delivered
             if not self._missing:
                 return
             _log.info("retrieval_incomplete", missing=len(self._missing), of=self.expected, scope=attempt.scope.name)
@@ -148,8 +156,9 @@ class InstanceStream:
         self, attempt: Attempt, keys: Identifier, uids: tuple[str, ...]
     ) -> AbstractAsyncContextManager[Retrieval]:
         if attempt.by_move:
-            return self._archive.move(keys, uids, prefers_native=attempt.prefers_native)
-        classes = self._inventory.list_classes(uids)
+            prefers_native = self._demand.prefers_native
+            return self._archive.move(keys, uids, prefers_native=prefers_native, only=attempt.form)
+        classes = attempt.classes or self._inventory.list_classes(uids)
         if attempt.form:
             return self._archive.get(keys, offer_single_form(attempt.form, classes))
         stored = tuple({self._inventory.instances[uid].transfer_syntax_uid for uid in uids})

@@ -212,8 +212,8 @@ class _StoreRequest:
 
     async def _finish(self, sending: _Sending) -> None:
         try:
-            if sending.check is not None:
-                sending.check.finish()
+            for _ in sending.check.finish() if sending.check is not None else ():
+                pass
         except DecodeError as error:
             # the last fragment is still held back: the archive never sees an end, and keeps nothing
             _log.info("store_instance_truncated", reason=error.reason)

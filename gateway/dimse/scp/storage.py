@@ -55,12 +55,15 @@ class MoveStorageProvider:
     def choose(self, context: ProposedContext, calling_ae_title: str) -> str | None:
         """The sender's first compressed syntax, in which it probably holds the instance, else a native one.
 
-        The other way round while the latest move from that archive prefers native transfer syntaxes.
+        The move under way may want it the other way round, or certain transfer syntaxes only.
         """
-        proposed = context.transfer_syntaxes
+        self._registry.note_offer(calling_ae_title, context.transfer_syntaxes)
+        move = self._registry.latest_from(calling_ae_title)
+        only = move.only if move is not None else frozenset()
+        proposed = [uid for uid in context.transfer_syntaxes if not only or uid in only]
         native = next((uid for uid in NATIVE_PREFERENCE if uid in proposed), None)
         compressed = next((uid for uid in proposed if get_transfer_syntax(uid).encapsulated), None)
-        if self._registry.prefers_native(calling_ae_title):
+        if move is not None and move.prefers_native:
             return native or compressed
         return compressed or native
 
