@@ -47,6 +47,7 @@ _LISTEN_POLL_S = 0.02  # how long `stop` waits for the listening thread at most
 _THREAD_LIMIT_S = 5.0  # and for the threads of each association
 _PDU_BYTES = 131_072  # announced: large PDUs are fewer turns of pynetdicom's loops
 _BACKLOG = 128
+_TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 
 _SERVICES: Mapping[type, Callable[[Session, Any, Any], None]] = {
     C_ECHO: serve_echo,
@@ -255,6 +256,7 @@ class _AcceptedAssociation:
             (evt.EVT_RELEASED, self._note_end),
             (evt.EVT_ABORTED, self._note_end),
             (evt.EVT_CONN_CLOSE, self._note_end),
+            (evt.EVT_DATA_SENT, self._acknowledge_quickly),
             (evt.EVT_PDU_RECV, self._note_pdu),
             (evt.EVT_DIMSE_RECV, self._note_message),
         ):
@@ -286,6 +288,16 @@ class _AcceptedAssociation:
     def _answer_extended_negotiation(self, event: Any) -> dict[str, bytes]:
         self._session.extended = answer_extended_negotiation(event.app_info, self._session.behaviour)
         return self._session.extended
+
+    def _acknowledge_quickly(self, event: evt.Event) -> None:
+        """Re-arm quick acknowledgement after each send.
+
+        DCMTK peers write an answer in two small segments with Nagle's algorithm on: the second would wait 40 ms
+        for our delayed acknowledgement of the first.
+        """
+        if _TCP_QUICKACK is not None:
+            with suppress(OSError, AttributeError):  # closed in the meantime
+                self._assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)  # type: ignore[union-attr]
 
     def _note_established(self, event: evt.Event) -> None:
         self._is_open = True
