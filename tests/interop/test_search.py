@@ -1,12 +1,13 @@
-"""The search against real archives: Orthanc, which knows counts, and dcmqrscp, which leaves them out.
+"""The search against archives: Orthanc, which knows counts, dcmqrscp, which leaves them out, and the sandbox.
 
-Neither takes relational queries, so searches across studies are walks.
+The first two take no relational queries, so searches across studies are walks; the sandbox is asked both ways.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from gateway.config import BackendSettings, SearchSettings
 from gateway.dimse.archive import Archive
 from gateway.dimse.move_routing import MoveRegistry
 from gateway.resources import Level
+from gateway.sandbox.archive import SandboxArchive
+from gateway.sandbox.behaviour import Behaviour
 from gateway.services.contracts import SearchRequest
 from gateway.services.search import MORE_RESULTS, UNSUPPORTED, ArchiveSearch
 from gateway.services.search_keys import REQUIRED_TAGS
 from gateway.tasks import running_tasks
-from tests.support.peers import LOOPBACK, DcmqrscpPeer, OrthancPeer, Peer
+from tests.support.peers import LOOPBACK, DcmqrscpPeer, OrthancPeer
 
 pytestmark = pytest.mark.peer
 
@@ -58,18 +61,34 @@ def write_instances(folder: Path) -> list[Path]:
     return paths
 
 
-@pytest.fixture(scope="module", params=[OrthancPeer, DcmqrscpPeer])
-def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+@dataclass(frozen=True)
+class Running:
+    """An archive that holds the studies."""
+
+    kind: str
+    ae_title: str
+    port: int
+
+
+@pytest.fixture(scope="module", params=["orthanc", "dcmqrscp", "relational sandbox", "hierarchical sandbox"])
+def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("search")
-    with request.param(folder / "peer") as started:
-        report = started.load(write_instances(folder))
-        assert len(report.stored) == 5 * INSTANCES
-        yield started
+    paths = write_instances(folder)
+    if request.param.endswith("sandbox"):
+        refuses = request.param.startswith("hierarchical")
+        behaviour = Behaviour(refuse_relational=refuses, refuse_combined_datetime=refuses, refuse_fuzzy=True)
+        with SandboxArchive(folder / "sandbox", behaviour=behaviour) as sandbox:
+            assert sandbox.load(folder) == len(paths)
+            yield Running(request.param, sandbox.ae_title, sandbox.port)
+        return
+    with {"orthanc": OrthancPeer, "dcmqrscp": DcmqrscpPeer}[request.param](folder / "peer") as started:
+        assert len(started.load(paths).stored) == len(paths)
+        yield Running(request.param, started.ae_title, started.dicom_port)
 
 
 @asynccontextmanager
-async def open_archive(peer: Peer, **settings: Any) -> AsyncIterator[Archive]:
-    backend = BackendSettings(ae_title=peer.ae_title, host=LOOPBACK, port=peer.dicom_port, **settings)
+async def open_archive(peer: Running, **settings: Any) -> AsyncIterator[Archive]:
+    backend = BackendSettings(ae_title=peer.ae_title, host=LOOPBACK, port=peer.port, **settings)
     archive = Archive("main", backend, ae_title="GATEWAY", registry=MoveRegistry())
     try:
         yield archive
@@ -120,7 +139,7 @@ CASES = [
 
 @pytest.mark.parametrize("max_associations", [1, 8])
 @pytest.mark.parametrize(("level", "query", "expected"), CASES)
-async def test_searches(peer: Peer, level: Level, query: str, expected: set[str], max_associations: int) -> None:
+async def test_searches(peer: Running, level: Level, query: str, expected: set[str], max_associations: int) -> None:
     async with open_archive(peer, max_associations=max_associations) as archive:
         results, warnings = await search(archive, level, query)
     assert uids(results, level) == expected and warnings == ()
@@ -129,7 +148,7 @@ async def test_searches(peer: Peer, level: Level, query: str, expected: set[str]
     assert all(required <= set(result) for result in results)
 
 
-async def test_counts_and_modalities_are_there_whoever_computes_them(peer: Peer) -> None:
+async def test_counts_and_modalities_are_there_whoever_computes_them(peer: Running) -> None:
     async with open_archive(peer) as archive:
         studies, _ = await search(archive, STUDY)
         series, _ = await search(archive, SERIES, study=1)
@@ -149,7 +168,7 @@ async def test_counts_and_modalities_are_there_whoever_computes_them(peer: Peer)
     assert [one["00201209"]["Value"] for one in series] == [[INSTANCES]] * 2
 
 
-async def test_names_leave_as_unicode_whatever_they_were_stored_in(peer: Peer) -> None:
+async def test_names_leave_as_unicode_whatever_they_were_stored_in(peer: Running) -> None:
     async with open_archive(peer) as archive:
         results, _ = await search(archive, STUDY)
     names = {result["00100020"]["Value"][0]: result["00100010"]["Value"][0] for result in results}
@@ -169,7 +188,7 @@ async def test_names_leave_as_unicode_whatever_they_were_stored_in(peer: Peer) -
     ],
 )
 async def test_below_a_study_with_its_patient(
-    peer: Peer, level: Level, study: int, series: int | None, expected: set[str]
+    peer: Running, level: Level, study: int, series: int | None, expected: set[str]
 ) -> None:
     async with open_archive(peer) as archive:
         results, _ = await search(archive, level, "includefield=PatientID", study, series)
@@ -178,7 +197,7 @@ async def test_below_a_study_with_its_patient(
 
 
 @pytest.mark.parametrize("level", [STUDY, SERIES, IMAGE])
-async def test_pages_and_cancelled_queries_leave_the_association_usable(peer: Peer, level: Level) -> None:
+async def test_pages_and_cancelled_queries_leave_the_association_usable(peer: Running, level: Level) -> None:
     async with open_archive(peer, max_associations=1) as archive:
         everything = uids((await search(archive, level))[0], level)
         found: set[str] = set()
@@ -190,8 +209,13 @@ async def test_pages_and_cancelled_queries_leave_the_association_usable(peer: Pe
     assert found == everything
 
 
-async def test_what_dcmqrscp_knows_nothing_of_is_told(peer: Peer) -> None:
+async def test_relational_queries_are_negotiated(peer: Running) -> None:
+    async with open_archive(peer) as archive:
+        assert (await archive.query_capabilities()).relational is (peer.kind == "relational sandbox")
+
+
+async def test_what_dcmqrscp_knows_nothing_of_is_told(peer: Running) -> None:
     async with open_archive(peer) as archive:
         _, warnings = await search(archive, IMAGE, f"SOPClassUID={CTImageStorage}", 1, 1)
-    expected = (f"{UNSUPPORTED}: SOPClassUID",) if isinstance(peer, DcmqrscpPeer) else ()
+    expected = (f"{UNSUPPORTED}: SOPClassUID",) if peer.kind == "dcmqrscp" else ()
     assert warnings == expected
