@@ -18,10 +18,8 @@ from aiohttp import web
 from gateway.config import BackendSettings, GatewaySettings, split_address
 from gateway.console.routes import add_console_routes
 from gateway.dimse.acceptor import Acceptor
+from gateway.dimse.application_entity import run_application_entity
 from gateway.dimse.archive import Archive
-from gateway.dimse.move_routing import MoveRegistry
-from gateway.dimse.scp.storage import MoveStorageProvider
-from gateway.dimse.scp.verification import VerificationProvider
 from gateway.errors import ConfigurationError
 from gateway.services.metadata import MetadataService
 from gateway.services.pixel_stream import PixelDataService
@@ -52,14 +50,6 @@ class Gateway:
     dimse_port: int
     archives: dict[str, Archive]
     acceptor: Acceptor
-
-
-def build_archives(settings: GatewaySettings, registry: MoveRegistry, acceptor: Acceptor) -> dict[str, Archive]:
-    """One archive a backend, in the order of the configuration."""
-    return {
-        name: Archive(name, backend, ae_title=settings.ae_title, registry=registry, can_receive=acceptor.is_listening)
-        for name, backend in settings.backends.items()
-    }
 
 
 def build_services(settings: GatewaySettings, archive: Archive, *, is_default: bool) -> BackendServices:
@@ -95,12 +85,6 @@ def build_application(settings: GatewaySettings, archives: dict[str, Archive]) -
     return app
 
 
-def name_our_ae_titles(settings: GatewaySettings) -> frozenset[str]:
-    """Every called AE title that means us: the gateway's own and those each backend knows us by."""
-    by_backend = (backend.move_destination for backend in settings.backends.values())
-    return frozenset({settings.ae_title, *(title for title in by_backend if title)})
-
-
 @asynccontextmanager
 async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """Run a gateway for the length of the block.
@@ -110,30 +94,22 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     ConfigurationError
         An address cannot be listened on.
     """
-    registry = MoveRegistry()
-    our_ae_titles = name_our_ae_titles(settings)
-    acceptor = Acceptor(settings.dimse, lambda: our_ae_titles, (MoveStorageProvider(registry), VerificationProvider()))
-    try:
-        await acceptor.start()
-    except OSError as error:
-        raise ConfigurationError(
-            "dimse.listen", f"cannot listen on {settings.dimse.listen}: {error.strerror}"
-        ) from error
-    archives = build_archives(settings, registry, acceptor)
-    runner = web.AppRunner(
-        build_application(settings, archives),
-        handler_cancellation=True,
-        access_log=None,
-        keepalive_timeout=KEEPALIVE_S,
-        shutdown_timeout=settings.http.shutdown_grace_s,
-        read_bufsize=BODY_READ_BYTES,
-    )
-    try:
-        port = await _listen(runner, settings)
-        host, _ = split_address(settings.http.listen)
-        yield Gateway(f"http://{_reachable(host)}:{port}", acceptor.port, archives, acceptor)
-    finally:
-        await _stop(runner, archives, acceptor)
+    async with run_application_entity(settings) as entity:
+        runner = web.AppRunner(
+            build_application(settings, entity.archives),
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_S,
+            shutdown_timeout=settings.http.shutdown_grace_s,
+            read_bufsize=BODY_READ_BYTES,
+        )
+        try:
+            port = await _listen(runner, settings)
+            host, _ = split_address(settings.http.listen)
+            url = f"http://{_reachable(host)}:{port}"
+            yield Gateway(url, entity.acceptor.port, entity.archives, entity.acceptor)
+        finally:
+            await runner.cleanup()  # streams first, then what they stand on
 
 
 async def _listen(runner: web.AppRunner, settings: GatewaySettings) -> int:
@@ -144,14 +120,6 @@ async def _listen(runner: web.AppRunner, settings: GatewaySettings) -> int:
     except OSError as error:
         raise ConfigurationError("http.listen", f"cannot listen on {settings.http.listen}: {error.strerror}") from error
     return int(runner.addresses[0][1])
-
-
-async def _stop(runner: web.AppRunner, archives: dict[str, Archive], acceptor: Acceptor) -> None:
-    """Streams first, then what they stood on."""
-    await runner.cleanup()
-    for archive in archives.values():
-        await archive.close()
-    await acceptor.close()
 
 
 def _reachable(host: str) -> str:
