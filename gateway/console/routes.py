@@ -17,15 +17,19 @@ from importlib import resources
 
 from aiohttp import hdrs, web
 
+from gateway.console.names import encode_names
+
 __all__ = ["add_console_routes"]
 
 _INDEX = "index.html"
+_NAMES = "names.json"
 _PREFIX = "/console/"
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".json": "application/json",
 }
 
 _POLICY = "; ".join(
@@ -76,9 +80,10 @@ def add_console_routes(app: web.Application) -> None:
 
 
 def _read_pages() -> dict[str, _Page]:
-    """Every file of the package that is for the browser, by name."""
+    """Every file of the package that is for the browser, and the one made from dictionaries, by name."""
     files = [file for file in resources.files(__package__).iterdir() if _suffix(file.name) in _MEDIA_TYPES]
-    return {file.name: _make_page(file.name, file.read_bytes()) for file in files}
+    pages = {file.name: _make_page(file.name, file.read_bytes()) for file in files}
+    return pages | {_NAMES: _make_page(_NAMES, encode_names())}
 
 
 def _make_page(name: str, content: bytes) -> _Page:
