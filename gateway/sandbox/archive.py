@@ -25,7 +25,7 @@ import structlog
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_CANCEL_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ
-from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
+from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
 from pynetdicom.pdu import A_ABORT_RQ, A_RELEASE_RQ, P_DATA_TF
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
@@ -334,8 +334,8 @@ class _AcceptedAssociation:
 
     def _serve(self, message: Any, context_id: int) -> None:
         """Answer one request, in the thread of the association (in the place of pynetdicom's dispatch)."""
-        if self._session.is_gone or not message.is_valid_request:
-            return
+        if isinstance(message, C_CANCEL) or self._session.is_gone or not message.is_valid_request:
+            return  # a C-CANCEL that came too late is void (PS3.7 §9.3.2.3)
         service = _SERVICES.get(type(message))
         context = self._assoc._accepted_cx.get(context_id)
         if service is None or context is None:
