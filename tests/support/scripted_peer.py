@@ -68,13 +68,16 @@ class PeerAssociation:
         self._reader = reader
         self._writer = writer
         self._messages = MessageReader()
+        self._is_at_end = False
 
     # --- negotiation ---
 
     async def receive_request(self) -> AssociateRequest:
         """Wait for A-ASSOCIATE-RQ."""
         event = await self.receive_event()
-        assert isinstance(event, AssociateRequest), event
+        if not isinstance(event, AssociateRequest):
+            await self._note_end(event)
+            raise PeerGone(self.ending)
         self.request = event
         return event
 
@@ -131,6 +134,9 @@ class PeerAssociation:
                     chunk = await self._reader.read(65_536)
                 except ConnectionError:
                     chunk = b""
+            if not chunk and self._is_at_end:
+                return TransportClosed()
+            self._is_at_end = not chunk
             self.connection.receive_data(chunk)
         if isinstance(event, PDataFragment):
             self.fragment_lengths.append(len(event.data))
