@@ -36,7 +36,7 @@ from gateway.sandbox.find import serve_find
 from gateway.sandbox.index import InstanceIndex
 from gateway.sandbox.negotiation import VERIFICATION, answer_extended_negotiation, choose_contexts
 from gateway.sandbox.retrieve import serve_get, serve_move
-from gateway.sandbox.session import ArchiveState, PeerGone, Session
+from gateway.sandbox.session import ArchiveState, PeerGone, Session, prepare_transport
 from gateway.sandbox.storage import serve_echo, serve_store
 
 __all__ = ["SandboxArchive"]
@@ -67,7 +67,7 @@ class SandboxArchive:
     directory : Path
         Where instances and index are kept; made if missing. What is there from an earlier run is served.
     ae_title : str
-        Its AE title; requestors may call it by any.
+        Its AE title; any Called AE Title is accepted.
     host : str
         Interface to listen on.
     port : int
@@ -177,7 +177,7 @@ class SandboxArchive:
         associations = self.associations
         for assoc in associations:
             assoc.dul.to_user_queue.put(None)  # ends the wait for an A-ASSOCIATE-RQ that never came
-            Session(assoc, self._state).close()
+            Session(assoc, self._state).reset()
         self._state.observations.wake()
         for assoc in associations:
             assoc.join(_THREAD_LIMIT_S)
@@ -190,7 +190,7 @@ class SandboxArchive:
     def drop_associations(self) -> None:
         """Close the transport of every open association, as a crash would; the archive goes on listening."""
         for assoc in self.associations:
-            Session(assoc, self._state).close()
+            Session(assoc, self._state).reset()
 
     def __enter__(self) -> Self:
         self.start()
@@ -203,17 +203,12 @@ class SandboxArchive:
 
 
 class _Server(ThreadedAssociationServer):
-    """pynetdicom's server with small segments sent at once and without its log handlers."""
+    """pynetdicom's server without its log handlers."""
 
     request_queue_size = _BACKLOG
 
     def _bind_defaults(self) -> None:
         """Bind nothing: each association is given its handlers when it is made."""
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        client, address = super().get_request()
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return client, address
 
     def stop_listening(self) -> None:
         """End `serve_forever` and close the port."""
@@ -233,6 +228,7 @@ class _AcceptHandler(RequestHandler):
         for event in _NOTIFICATIONS:
             for bound in list(assoc.get_handlers(event)):
                 assoc.unbind(event, cast(Any, bound)[0])  # logging that would format every PDU
+        prepare_transport(assoc)
         _AcceptedAssociation(Session(assoc, self._state)).bind()
         return assoc
 
@@ -320,7 +316,7 @@ class _AcceptedAssociation:
             self._session.is_ending = True
         if isinstance(event.pdu, A_ABORT_RQ):
             self._observations.count("aborts")
-        elif isinstance(event.pdu, P_DATA_TF):
+        elif isinstance(event.pdu, P_DATA_TF) and not self._session.is_gone:
             self._session.bytes_received += event.pdu.pdu_length
             with suppress(PeerGone):
                 self._session.disturb(Moment.WITHIN_STORE, self._session.bytes_received)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -12,13 +11,12 @@ from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.transport import AssociationSocket
 
 from gateway.sandbox.behaviour import Moment
 from gateway.sandbox.find import read_request
 from gateway.sandbox.identifiers import IdentifierError, select_instances
 from gateway.sandbox.index import StoredInstance
-from gateway.sandbox.session import PeerGone, Session, encode_for
+from gateway.sandbox.session import PeerGone, Session, encode_for, prepare_transport
 from gateway.sandbox.suboperations import CONVERTIBLE, Originator, Tally, send_instance
 
 __all__ = ["serve_get", "serve_move"]
@@ -192,7 +190,7 @@ def _open_store_association(
         contexts=_propose_contexts(instances),
         ae_title=str(request.MoveDestination).strip(),
         max_pdu=0,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _disable_nagle)],
+        evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: prepare_transport(event.assoc))],
     )
     if not assoc.is_established:
         yield None
@@ -208,11 +206,6 @@ def _open_store_association(
             channel.close()
         else:
             assoc.release()
-
-
-def _disable_nagle(event: evt.Event) -> None:
-    transport = cast(socket.socket, cast(AssociationSocket, event.assoc.dul.socket).socket)
-    transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _propose_contexts(instances: list[StoredInstance]) -> list[PresentationContext]:

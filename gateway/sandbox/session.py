@@ -8,6 +8,7 @@ layer and the message encoding.
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Mapping
@@ -22,12 +23,13 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AssociationSocket
 
 from gateway.sandbox.behaviour import Behaviour, Disturbance, Fault, Moment
 from gateway.sandbox.counters import Observations
 from gateway.sandbox.index import InstanceIndex
 
-__all__ = ["ArchiveState", "PeerGone", "Session", "encode_for"]
+__all__ = ["ArchiveState", "PeerGone", "Session", "encode_for", "prepare_transport"]
 
 _QUEUED_PDUS = 16  # what may wait in pynetdicom's queue: about 2 MiB of PDUs of 128 KiB
 _LONGEST_PDU = 131_072  # sent to a peer that announces no limit
@@ -37,6 +39,23 @@ _POLL_S = 0.0005
 
 class PeerGone(Exception):
     """The association is over: the operation under way ends without another word."""
+
+
+def prepare_transport(assoc: Association) -> None:
+    """Send small segments at once, and really close the socket in the end.
+
+    pynetdicom leaves it open if shutting it down fails, which it does once the peer has closed.
+    """
+    transport = cast(AssociationSocket, assoc.dul.socket)
+    connection = cast(socket.socket, transport.socket)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def shut_down() -> None:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+
+    transport._shutdown_socket = shut_down  # type: ignore[method-assign]
 
 
 def encode_for(context: PresentationContext, data_set: Dataset) -> BytesIO:
@@ -190,14 +209,22 @@ class Session:
             if disturbance.fault is Fault.STALL:
                 self._stall(disturbance)
             else:
-                self._cut(disturbance.fault)
+                self._cut(disturbance)
 
     def close(self) -> None:
-        """Close the transport at once, from any thread; pynetdicom's threads end by themselves after it."""
+        """End the transport at once, from any thread; pynetdicom's threads end by themselves after it."""
         transport = self._socket
         if transport is not None:
             with suppress(OSError):
                 transport.shutdown(socket.SHUT_RDWR)
+
+    def reset(self) -> None:
+        """Close the transport so that what the peer still sends is refused (RST), as after a crash."""
+        transport = self._socket
+        if transport is not None:
+            with suppress(OSError):
+                transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
 
     def _stall(self, disturbance: Disturbance) -> None:
         self.observations.count("stalls")
@@ -206,18 +233,20 @@ class Session:
         if self.is_gone:
             raise PeerGone
 
-    def _cut(self, fault: Fault) -> None:
+    def _cut(self, disturbance: Disturbance) -> None:
         with suppress(PeerGone):
             self._await_room(1)
         time.sleep(0.005)  # the last PDU has left the queue but perhaps not yet the sending thread
         self._is_cut = self.is_ending = True
         transport = self._socket
-        if transport is not None and fault is Fault.ABORT:
+        if transport is not None and disturbance.fault is Fault.ABORT:
             with suppress(OSError):
                 transport.sendall(_A_ABORT)
                 transport.shutdown(socket.SHUT_WR)  # reading on: a reset would overtake the A-ABORT
+        elif disturbance.moment is Moment.WITHIN_STORE:
+            self.reset()
         else:
-            self.close()
+            self.close()  # in order: what was sent before is to arrive
         raise PeerGone
 
     def _await_room(self, queued: int) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from gateway.sandbox import SandboxArchive
+from gateway.sandbox.session import prepare_transport
 
 STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
@@ -85,7 +86,8 @@ def associate(archive: SandboxArchive) -> Associate:
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
         for uid in abstract_syntaxes:
             ae.add_requested_context(uid, transfer_syntax or ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"])
-        assoc = ae.associate("127.0.0.1", archive.port, **options)
+        handlers = [(evt.EVT_CONN_OPEN, lambda event: prepare_transport(event.assoc))]
+        assoc = ae.associate("127.0.0.1", archive.port, evt_handlers=handlers, **options)
         try:
             yield assoc
         finally:

@@ -9,6 +9,8 @@ import pytest
 from pynetdicom import AE, _config, evt
 
 from gateway.sandbox import Behaviour, SandboxArchive
+from gateway.sandbox.counters import Observations
+from gateway.sandbox.session import prepare_transport
 from tests.unit.sandbox.conftest import CT, STUDY_FIND, find, identifier, make_instance, save
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -20,7 +22,8 @@ def test_it_starts_and_stops_without_leaving_threads(tmp_path):
         with SandboxArchive(tmp_path) as archive:
             ae = AE()
             ae.add_requested_context(VERIFICATION)
-            assoc = ae.associate("127.0.0.1", archive.port)
+            handlers = [(evt.EVT_CONN_OPEN, lambda event: prepare_transport(event.assoc))]
+            assoc = ae.associate("127.0.0.1", archive.port, evt_handlers=handlers)
             assert assoc.send_c_echo().Status == 0
             idle = socket.create_connection(("127.0.0.1", archive.port))  # never sends A-ASSOCIATE-RQ
         assoc.join(5)
@@ -115,12 +118,13 @@ def test_open_associations_can_be_dropped(archive, associate):
 
 
 def test_a_connection_that_closes_without_a_request_leaves_no_thread(archive):
-    before = set(threading.enumerate())
     with socket.create_connection(("127.0.0.1", archive.port)):
-        pass
-    for thread in set(threading.enumerate()) - before:
-        thread.join(5)
-        assert not thread.is_alive()
+        Observations().wait_while(lambda: not archive.associations, 0.005, 5)
+        (assoc,) = archive.associations
+    assoc.join(5)
+    assoc.dul.join(5)
+    assert not assoc.is_alive()
+    assert not assoc.dul.is_alive()
     assert archive.counters.associations_total == 0
 
 

@@ -13,7 +13,7 @@ STUDY = Study("test", Patient("T1", "試験^花子", "ISO_IR 192"), "20240101", 
 
 
 def make(number=1):
-    return describe_instance(STUDY, "1.2.840.10008.5.1.4.1.1.7", "OT", 1, number, "Test")
+    return describe_instance(STUDY, "1.2.840.10008.5.1.4.1.1.7", "SC", 1, number, "Test")
 
 
 def test_uids_are_valid_and_depend_on_their_parts_alone():
@@ -64,5 +64,5 @@ def test_an_odd_number_of_bytes_is_padded():
 
 def test_a_patient_without_a_character_set():
     study = Study("plain", Patient("T2", "Plain^Name", ""), "20240101", "101500", "Test", "A2")
-    instance = describe_instance(study, "1.2.840.10008.5.1.4.1.1.7", "OT", 1, 1, "Test")
+    instance = describe_instance(study, "1.2.840.10008.5.1.4.1.1.7", "SC", 1, 1, "Test")
     assert "SpecificCharacterSet" not in instance

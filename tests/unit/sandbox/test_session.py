@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 
 import pytest
@@ -93,13 +94,16 @@ def test_before_the_store_response(archive, associate, fault):
     assert archive.index.select({"study_instance_uid": ["1.2.5"]}) == []
 
 
-def test_within_a_store(archive, associate, fault):
+def test_within_a_store(archive, fault, tmp_path):
     disturb(archive, fault, Moment.WITHIN_STORE, 300_000)
-    with associate(CT) as assoc:
-        watch(assoc).send_c_store(make_instance("1.2.5.1.1", PixelData=bytes(5_000_000)))
-        assoc.join(5)
-        assert archive.wait_for(lambda counters: counters.associations_open == 0)
+    path = save(make_instance("1.2.5.1.1", PixelData=bytes(20_000_000)), tmp_path)
+    command = ["/usr/bin/storescu", "127.0.0.1", str(archive.port), str(path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert run.returncode != 0
+    assert archive.wait_for(lambda counters: counters.associations_open == 0)
     assert archive.counters.stores == 0
+    archive.behaviour = Behaviour()
+    assert subprocess.run(command, timeout=30, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(("moment", "count"), [(Moment.BEFORE_FIRST_RESPONSE, 0), (Moment.AFTER_RESPONSES, 1)])
