@@ -10,7 +10,7 @@ const REASONS = {
   AssociationAborted: "it aborted the association",
   AssociationRejected: "it rejected the association",
   AssociationTimeout: "it did not answer the association request",
-  ConnectFailed: "the connection was refused or found no way",
+  ConnectFailed: "the connection was refused, or the host not found",
   ConnectTimeout: "the connection was not answered",
   ConnectionLost: "the connection was lost",
   DimseTimeout: "it did not answer C-ECHO in time",

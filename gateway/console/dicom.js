@@ -105,5 +105,6 @@ export function attributeName(tag, names) {
   const known = names.attributes[tag] ?? names.attributes[repeating];
   if (known) return known;
   if (tag.endsWith("0000")) return "Group Length";
-  return parseInt(tag.slice(3, 4), 16) % 2 ? "Private attribute" : "Unknown attribute";
+  if (parseInt(tag.slice(3, 4), 16) % 2 === 0) return "Unknown attribute";
+  return /^00[1-9A-F]/.test(tag.slice(4)) ? "Private Creator" : "Private attribute";
 }

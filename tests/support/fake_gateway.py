@@ -152,9 +152,7 @@ class FakeGateway:
             app.router.add_get(root + path, self._make_handler(name, find))
         app.router.add_get(root + study + series + instance, self._send_instance)
 
-    def _make_handler(
-        self, name: str, find: Callable[[web.Request], Iterable[Model]]
-    ) -> Callable[[web.Request], Any]:
+    def _make_handler(self, name: str, find: Callable[[web.Request], Iterable[Model]]) -> Callable[[web.Request], Any]:
         async def answer(request: web.Request) -> web.Response:
             self.queries.append((request.path, list(request.query.items())))
             if name in self.failures:
