@@ -305,6 +305,8 @@ class Association:
 
     def frame_fragment(self, context_id: int, *, last: bool, length: int) -> bytes:
         """The header of a P-DATA-TF that carries `length` data set bytes; see ``data_set_writer.py``."""
+        if not self._inbox:
+            self.settle_idle()  # nobody reads while a data set is sent, yet the peer may have aborted
         self._check_usable()
         return self._connection.send_p_data(context_id, False, last, length)
 

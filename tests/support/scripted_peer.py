@@ -178,18 +178,18 @@ class PeerAssociation:
 
     def _encode_part(self, context_id: int, is_command: bool, payload: bytes, fragment: int) -> bytes:
         size = fragment or (self.connection.peer_max_length or 65_536) - 6
-        wire = b""
+        wire = bytearray()
         for start in range(0, len(payload), size):
             piece = payload[start : start + size]
             last = start + size >= len(payload)
             wire += self.connection.send_p_data(context_id, is_command, last, len(piece)) + piece
-        return wire
+        return bytes(wire)
 
-    async def respond(self, request: Message, status: int, data: bytes | None = None, **fields: Any) -> None:
+    async def respond(self, request: Message, status: int, data: bytes | None = None, /, **fields: Any) -> None:
         """Answer `request` with `status`."""
         command = request.command
         values: dict[str, Any] = {
-            "command_field": CommandField(command.command_field | 0x8000),
+            "command_field": fields.get("command_field") or CommandField(command.command_field | 0x8000),
             "message_id_being_responded_to": command.message_id,
             "affected_sop_class_uid": command.affected_sop_class_uid,
             "affected_sop_instance_uid": command.affected_sop_instance_uid,
@@ -231,8 +231,9 @@ class PeerAssociation:
     async def read_to_end(self) -> None:
         """Read until the other side has ended, answering a release."""
         while not self.ending:
-            with suppress(PeerGone):
-                await self.receive()
+            event = await self.receive_event()
+            if not isinstance(event, PDataFragment):
+                await self._note_end(event)
 
     async def _note_end(self, event: Any) -> None:
         if isinstance(event, ReleaseRequest):
@@ -328,6 +329,7 @@ class ScriptedPeer:
             pass
         except BaseException as error:
             self._failures.append(error)
+            association.drop()
         try:
             if self.read_after_script:
                 await association.read_to_end()
@@ -358,7 +360,7 @@ class ScriptedPeer:
             for task in self._tasks
             if not task.cancelled() and (failure := task.exception()) is not None
         ]
-        if failures and error[0] is None:
+        if failures:
             raise failures[0]
 
 

@@ -1,0 +1,86 @@
+"""One association to a scripted archive, for tests of operations on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from gateway.dimse.association import Association
+from gateway.dimse.contexts import Proposal, ProposedSyntax
+from gateway.dimse.requestor import open_association
+from gateway.dimse.uids import (
+    QR_TRANSFER_SYNTAXES,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    VERIFICATION,
+)
+from gateway.tasks import running_tasks
+from tests.support.cancellation import iter_cancelled_runs, settle
+from tests.support.scripted_peer import CT_IMAGE_STORAGE, Script, ScriptedPeer
+
+SHORT_S = 0.03  # for limits that are meant to be reached
+LONG_S = 5.0  # for limits that are not
+IDENTIFIER = b"\x08\0\x52\0CS\6\0STUDY "
+
+PROPOSAL = Proposal(
+    (
+        *(
+            ProposedSyntax(uid, QR_TRANSFER_SYNTAXES)
+            for uid in (VERIFICATION, STUDY_ROOT_FIND, STUDY_ROOT_MOVE, STUDY_ROOT_GET)
+        ),
+        ProposedSyntax(CT_IMAGE_STORAGE, QR_TRANSFER_SYNTAXES[:1], scp=True),
+    )
+)
+
+
+def encode_nothing(transfer_syntax: str) -> bytes:
+    """An identifier that says no more than its level."""
+    assert transfer_syntax in QR_TRANSFER_SYNTAXES
+    return IDENTIFIER
+
+
+@asynccontextmanager
+async def associated(script: Script, **fields: Any) -> AsyncIterator[tuple[Association, ScriptedPeer]]:
+    """An association with a peer that runs `script`."""
+    async with ScriptedPeer(script) as archive:
+        async with lend(archive, **fields) as association:
+            yield association, archive
+        await archive.until(lambda: archive.open_count == 0)
+        assert running_tasks() == []
+
+
+@asynccontextmanager
+async def lend(archive: ScriptedPeer, **fields: Any) -> AsyncIterator[Association]:
+    """An association, ended in order if clean, else aborted, as the pool does."""
+    association = await open_association(archive.describe(**fields), PROPOSAL)
+    try:
+        yield association
+    finally:
+        if association.is_clean:
+            await association.release()
+        else:
+            association.abort()
+
+
+async def cancel_at_every_await(
+    script: Script, operate: Callable[[Association], Coroutine[Any, Any, object]], **fields: Any
+) -> int:
+    """Cancel `operate` at each await, on a new association each time; how many awaits there were.
+
+    Afterwards nothing may be left: no task, no association that the peer still takes for open.
+    """
+    steps = 0
+    async with ScriptedPeer(script) as archive:
+
+        async def run() -> None:
+            async with lend(archive, **fields) as association:
+                await operate(association)
+
+        async for _ in iter_cancelled_runs(run):
+            steps += 1
+            await archive.until(lambda: archive.open_count == 0)
+            await settle(lambda: not running_tasks())
+        await archive.until(lambda: archive.open_count == 0)
+    return steps
