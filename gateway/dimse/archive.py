@@ -406,7 +406,8 @@ class Archive:
         }
 
     async def close(self) -> None:
-        """Release what is idle and lend no more."""
+        """Release what is idle, lend no more, and cut what is still on loan: nobody waits for it any longer."""
+        self.pool.abort_leased()
         await self.pool.close()
 
 

@@ -6,15 +6,17 @@ Pure values and one pure function; the HTTP status that follows from them is dec
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.errors import GatewayError
 from gateway.resources import ResourcePath
 
 __all__ = ["Failed", "Stored", "StoreResult", "Unreadable", "describe_results"]
 
 CANNOT_UNDERSTAND = 0xC000
 OTHER_STUDY = 0xA900
+OUT_OF_RESOURCES = 0xA700
 PROCESSING_FAILURE = 0x0110
 CLASS_NOT_SUPPORTED = 0x0122
 TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
@@ -31,11 +33,15 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The instance was not stored; `reason` is the Failure Reason (0008,1197), Table I.2-2."""
+    """The instance was not stored; `reason` is the Failure Reason (0008,1197), Table I.2-2.
+
+    `error` is what stood in its way where that was no fault of the instance: a broken association, a limit of size.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
     reason: int
+    error: GatewayError | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,9 @@ def _complete_headers(
         """Add what each response carries, and note that it has begun."""
         request[_STARTED] = response
         headers = response.headers
+        if request.can_read_body:  # refused before its body was read: the client need not send the rest
+            response.force_close()
+            headers[hdrs.CONNECTION] = "close"
         headers["X-Request-ID"] = request.get(REQUEST_ID, "")
         headers.setdefault(hdrs.CACHE_CONTROL, "private, no-store")  # patient data stays out of shared caches
         vary = [hdrs.ACCEPT, hdrs.ACCEPT_ENCODING]

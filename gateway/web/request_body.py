@@ -7,7 +7,7 @@ with, so an archive that takes its time slows the client down through TCP.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from aiohttp import http_exceptions, web
 
@@ -16,7 +16,7 @@ from gateway.errors import MalformedBody, TooLarge, UploadTimeout
 __all__ = ["iter_body"]
 
 
-async def iter_body(request: web.Request, *, max_bytes: int, timeout_s: float) -> AsyncIterator[bytes]:
+async def iter_body(request: web.Request, *, max_bytes: int, timeout_s: float) -> AsyncGenerator[bytes, None]:
     """Yield the request body as it arrives.
 
     Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from aiohttp import hdrs, web
 
@@ -27,7 +28,7 @@ __all__ = ["StoreHandlers", "decide_status"]
 
 NOT_AUTHORIZED = 0x0124
 RESOURCE_LIMITATION = 0x0213
-RETRY_AFTER_S = 30
+RETRY_AFTER_S = 30  # an archive out of resources is rarely so for seconds only
 
 
 class StoreHandlers:
@@ -43,9 +44,9 @@ class StoreHandlers:
         Raises
         ------
         NotAcceptable, UnsupportedMediaType, MalformedBody, TooLarge, UploadTimeout, BadParameter
-            The request's fault; nothing was stored, but for instances before the fault.
-        BackendError
-            The archive cannot be reached and nothing was stored.
+            The request's fault, and nothing was stored. Where something was, the response module tells it.
+        BackendError, ShuttingDown
+            The archive cannot be reached or broke off, and nothing was stored.
         """
         study = request.match_info.get("study")
         if study is not None and not is_valid_uid(study):
@@ -56,7 +57,8 @@ class StoreHandlers:
             require_accept=self._backend.http.require_accept,
         )
         boundary = read_store_content_type(request.headers.get(hdrs.CONTENT_TYPE))
-        results = await self._backend.store.store_instances(self._iter_events(request, boundary), study)
+        async with aclosing(self._iter_events(request, boundary)) as events:
+            results = await self._backend.store.store_instances(events, study)
         base_url = self._urls.base_url_as_addressed(request, self._backend.name)
         module = describe_results(results, base_url)
         body = dump_json(module) if form.form is DocumentForm.JSON else encode_native_xml(module)
@@ -68,19 +70,20 @@ class StoreHandlers:
         return web.Response(status=status, body=body, headers=headers)
 
     async def _iter_events(self, request: web.Request, boundary: str | None) -> AsyncGenerator[BodyEvent, None]:
+        """Yield the events of the body; one that is an instance by itself counts as a single part."""
         http = self._backend.http
-        body = iter_body(request, max_bytes=http.max_body_bytes, timeout_s=http.body_timeout_s)
-        if boundary is None:
-            yield PartStart({})
+        async with aclosing(iter_body(request, max_bytes=http.max_body_bytes, timeout_s=http.body_timeout_s)) as body:
+            if boundary is None:
+                yield PartStart({"content-type": request.headers[hdrs.CONTENT_TYPE]})
+                async for piece in body:
+                    yield PartChunk(piece)
+                yield PartEnd()
+                return
+            reader = MultipartReader(boundary)
             async for piece in body:
-                yield PartChunk(memoryview(piece))
-            yield PartEnd()
-            return
-        reader = MultipartReader(boundary)
-        async for piece in body:
-            for event in reader.feed(piece):
-                yield event
-        reader.finish()
+                for event in reader.feed(piece):
+                    yield event
+            reader.finish()
 
 
 def decide_status(results: Sequence[StoreResult]) -> int:
@@ -95,6 +98,8 @@ def decide_status(results: Sequence[StoreResult]) -> int:
     if stored:
         flawless = len(stored) == len(results) and all(result.warning is None for result in stored)
         return 200 if flawless else 202
+    if all(isinstance(result, Unreadable) for result in results):
+        return 400
     reasons = {result.reason for result in results if isinstance(result, (Failed, Unreadable))}
     if reasons == {NOT_AUTHORIZED}:
         return 403
