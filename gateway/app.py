@@ -31,6 +31,7 @@ from gateway.web.health import add_health_routes
 from gateway.web.middleware import install
 from gateway.web.retry_after import RetryAfter
 from gateway.web.routes import add_service_routes
+from gateway.web.server import CLEANUP_S, Site, guard_heads, shut_down
 
 __all__ = ["Gateway", "run_gateway", "serve"]
 
@@ -72,7 +73,7 @@ def build_services(settings: GatewaySettings, archive: Archive, *, is_default: b
 
 def build_application(settings: GatewaySettings, archives: dict[str, Archive]) -> web.Application:
     """The web application over `archives`, the first of which is the default backend."""
-    app = web.Application()
+    app = web.Application(middlewares=[guard_heads])
     install(app, settings.http, RetryAfter())
     backends = [
         build_services(settings, archive, is_default=position == 0)
@@ -100,7 +101,7 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             handler_cancellation=True,
             access_log=None,
             keepalive_timeout=KEEPALIVE_S,
-            shutdown_timeout=settings.http.shutdown_grace_s,
+            shutdown_timeout=settings.http.shutdown_grace_s + CLEANUP_S,
             read_bufsize=BODY_READ_BYTES,
         )
         try:
@@ -109,14 +110,14 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             url = f"http://{_reachable(host)}:{port}"
             yield Gateway(url, entity.acceptor.port, entity.archives, entity.acceptor)
         finally:
-            await runner.cleanup()  # streams first, then what they stand on
+            await shut_down(runner, settings.http.shutdown_grace_s)  # streams first, then what they stand on
 
 
 async def _listen(runner: web.AppRunner, settings: GatewaySettings) -> int:
     await runner.setup()
     host, port = split_address(settings.http.listen)
     try:
-        await web.TCPSite(runner, host, port).start()
+        await Site(runner, host, port, header_timeout_s=settings.http.header_timeout_s).start()
     except OSError as error:
         raise ConfigurationError("http.listen", f"cannot listen on {settings.http.listen}: {error.strerror}") from error
     return int(runner.addresses[0][1])
