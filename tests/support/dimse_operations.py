@@ -6,9 +6,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+from gateway.config import DimseSettings
+from gateway.dimse.acceptor import Acceptor
 from gateway.dimse.association import Association
 from gateway.dimse.contexts import Proposal, ProposedSyntax
+from gateway.dimse.move_routing import MoveReception, MoveRegistry
 from gateway.dimse.requestor import open_association
+from gateway.dimse.scp.storage import MoveStorageProvider
+from gateway.dimse.scp.verification import VerificationProvider
 from gateway.dimse.uids import (
     QR_TRANSFER_SYNTAXES,
     STUDY_ROOT_FIND,
@@ -18,7 +23,13 @@ from gateway.dimse.uids import (
 )
 from gateway.tasks import running_tasks
 from tests.support.cancellation import iter_cancelled_runs, settle
-from tests.support.scripted_peer import CT_IMAGE_STORAGE, Script, ScriptedPeer
+from tests.support.scripted_peer import (
+    CT_IMAGE_STORAGE,
+    PeerAssociation,
+    Script,
+    ScriptedPeer,
+    request_association,
+)
 
 SHORT_S = 0.03  # for limits that are meant to be reached
 LONG_S = 5.0  # for limits that are not
@@ -84,3 +95,36 @@ async def cancel_at_every_await(
             await settle(lambda: not running_tasks())
         await archive.until(lambda: archive.open_count == 0)
     return steps
+
+
+class Destination:
+    """Our acceptor with both its services, as C-MOVE destination; `registry` is where moves are registered."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.registry = MoveRegistry()
+        self.acceptor = Acceptor(
+            DimseSettings(**{"listen": "127.0.0.1:0"} | settings),
+            lambda: frozenset({"GATEWAY"}),
+            (VerificationProvider(), MoveStorageProvider(self.registry)),
+        )
+
+    async def __aenter__(self) -> Destination:
+        await self.acceptor.start()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.acceptor.close()
+        assert self.acceptor.association_count == 0
+        assert self.registry.active_count == 0
+
+    @asynccontextmanager
+    async def connect(self, **fields: Any) -> AsyncIterator[PeerAssociation]:
+        """An association of an archive with us for CT images and Verification."""
+        syntaxes = ((CT_IMAGE_STORAGE, QR_TRANSFER_SYNTAXES[:1]), (VERIFICATION, QR_TRANSFER_SYNTAXES))
+        async with request_association(self.acceptor.port, *syntaxes, **fields) as association:
+            yield association
+
+    def register(self, **fields: Any) -> MoveReception:
+        """Expect a move."""
+        values = {"archive_ae_title": "ARCHIVE", "calling_ae_title": "GATEWAY", "destination": "GATEWAY"}
+        return self.registry.register(**values | fields)
