@@ -217,29 +217,34 @@ class _StoreRequest:
             await self._open(head)
 
     async def _open(self, head: InstanceHead) -> None:
-        """Begin the C-STORE of an instance, on fewer associations than before if the archive gives no more."""
+        """Begin the C-STORE of an instance, unless the archive does not take it."""
         self._note_offer(head)
-        while self._unreachable is None:
+        try:
+            self._part = await self._lease(head)
+        except NoAcceptedContext as error:
+            reason = _CONTEXT_REASONS.get(error.result, PROCESSING_FAILURE)
+            self._refused[head.sop_class_uid, head.transfer_syntax_uid] = reason
+            self._fail(head, reason)
+        except (BackendError, ShuttingDown) as error:
+            self._give_up(error)
+            self._fail(head, _describe_fault(error), error)
+        else:
+            for piece in head.data_set:
+                await self._take_data(piece)
+
+    async def _lease(self, head: InstanceHead) -> OutgoingInstance:
+        """Lease an association, on fewer side by side than before if the archive gives no more."""
+        while True:
             await self._wait_for_room()
+            if self._unreachable is not None:
+                raise self._unreachable
             unanswered = len(self._unanswered)
             try:
-                self._part = await OutgoingInstance.open(self._archive, head, self._offered)
-                break
-            except NoAcceptedContext as error:
-                reason = _CONTEXT_REASONS.get(error.result, PROCESSING_FAILURE)
-                self._refused[head.sop_class_uid, head.transfer_syntax_uid] = reason
-                self._fail(head, reason)
-                return
-            except (BackendError, ShuttingDown) as error:
-                if unanswered and _is_for_want_of_associations(error):
-                    self._most_unanswered = unanswered - 1
-                else:
-                    self._give_up(error)
-        if self._unreachable is not None:
-            self._fail(head, _describe_fault(self._unreachable), self._unreachable)
-            return
-        for piece in head.data_set:
-            await self._take_data(piece)
+                return await OutgoingInstance.open(self._archive, head, self._offered)
+            except BackendError as error:
+                if not unanswered or not _is_for_want_of_associations(error):
+                    raise
+                self._most_unanswered = unanswered - 1
 
     async def _forward(self, instance: OutgoingInstance, data: Buffer) -> None:
         limit = self._settings.max_instance_bytes
@@ -285,8 +290,9 @@ class _StoreRequest:
 
     def _give_up(self, error: GatewayError) -> None:
         """Try no further instance: it would wait as long and in vain."""
-        _log.warning("store_archive_unreachable", ae_title=self._archive.ae_title, error=type(error).__name__)
-        self._unreachable = self._unreachable or error
+        if self._unreachable is None:
+            _log.warning("store_archive_unreachable", ae_title=self._archive.ae_title, error=type(error).__name__)
+            self._unreachable = error
 
     def _note_offer(self, head: InstanceHead) -> None:
         """Propose what this request has brought so far on each association opened for it."""
