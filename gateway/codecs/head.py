@@ -34,6 +34,8 @@ _NAMES = {
 }
 # 64 characters are allowed (PS3.5 §9.1); some are padded to more.
 _MAX_UID_LENGTH = 128
+# What follows the UIDs is no concern of this reader, damage included: it looks little further than it must.
+_STEP_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,9 @@ class HeadReader:
             data = self._file_meta.rest
         self._data_set.append(data)
         self._held += len(data)
-        if self._find_uids(self._tokenizer, self._tokenizer.feed(data)):
-            return self._describe()
+        for start in range(0, len(data), _STEP_BYTES):
+            if self._find_uids(self._tokenizer, self._tokenizer.feed(data[start : start + _STEP_BYTES])):
+                return self._describe()
         if self._held > self._max_head_bytes:
             raise DecodeError("the UIDs come too late in the data set", offset=self._tokenizer.offset)
         return None

@@ -116,6 +116,13 @@ def test_a_head_over_the_limit_is_refused() -> None:
     assert raised.value.offset <= 65536
 
 
+@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+def test_what_comes_after_the_uids_is_not_looked_at(size: int) -> None:
+    data = data_set_without() + explicit(0x00280010, "OB", bytes(300)) + implicit(0xFFFEE000) + b"damaged" * 100
+    head, forwarded = read(head_of(EXPLICIT_VR_LE) + data, size)
+    assert head.series_uid == "1.2.3.3" and forwarded == data
+
+
 def test_a_file_that_ends_in_its_head_is_refused() -> None:
     data = head_of(EXPLICIT_VR_LE) + data_set_without(0x0020000E)
     for length in (0, 3, 131, 200, len(data)):

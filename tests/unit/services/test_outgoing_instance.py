@@ -97,7 +97,7 @@ async def test_a_data_set_that_ends_too_early_is_noticed(missing: int) -> None:
 
 async def test_what_is_odd_passes_on_to_the_archive() -> None:
     archive = FakeStoreArchive()
-    odd = make_data_set(1) + bytes.fromhex("FEFF 00E0 04000000 00000000")  # an item where an element belongs
+    odd = make_data_set(1, pixels=bytes(600)) + bytes.fromhex("FEFF 00E0 04000000 00000000")  # an item where an element belongs
     instance = await open_instance(archive, make_file(odd))
     instance.check_complete()
     assert await instance.finish() == Stored(PATH, CT)
