@@ -196,6 +196,8 @@ async def _await_request(connection: Connection, transport: Transport) -> Associ
             return None
         if event is not NEED_DATA:
             return event if isinstance(event, AssociateRequest) else None
+        if refusal := connection.bytes_to_send():  # a protocol version nobody here speaks; the peer closes then
+            transport.write(refusal)
 
 
 def _decline(request: Command) -> Command:
