@@ -2,9 +2,11 @@
 
 import { byId, make } from "./dom.js";
 import { listBackends } from "./gateway.js";
+import { FAILED } from "./notices.js";
 
 const POLL_MS = 15_000;
 const POLL_FAILING_MS = 4_000;
+const RETRY_MS = 60_000; // the longest pause between attempts that fail although the archive answers C-ECHO
 
 const REASONS = {
   AssociationAborted: "it aborted the association",
@@ -22,23 +24,27 @@ const REASONS = {
 /**
  * Watches the backends while the tab is visible.
  *
- * `onChoose(backend)` is called when one is chosen, `onRecover()` when the chosen one, or the gateway itself, is
- * back after it had been away.
+ * `onChoose(backend)` is called when one is chosen; `onReachable()` when something had failed and the chosen one
+ * can be reached, at first soon, then less and less often. `hasFailed()` tells whether something had.
  */
 export class Backends {
   #onChoose;
-  #onRecover;
+  #onReachable;
+  #hasFailed;
   #list = [];
   #chosen = "";
-  #wasAway = false;
+  #isAway = false;
+  #attempts = 0;
   #isAsking = false;
   #timer = 0;
 
-  constructor({ onChoose, onRecover }) {
+  constructor({ onChoose, onReachable, hasFailed }) {
     this.#onChoose = onChoose;
-    this.#onRecover = onRecover;
+    this.#onReachable = onReachable;
+    this.#hasFailed = hasFailed;
     window.addEventListener("hashchange", () => this.#choose());
     document.addEventListener("visibilitychange", () => this.poll());
+    document.addEventListener(FAILED, () => this.#wait());
     byId("backends").addEventListener("change", (event) => {
       location.hash = new URLSearchParams({ backend: event.target.value });
     });
@@ -56,7 +62,14 @@ export class Backends {
     } finally {
       this.#isAsking = false;
     }
-    this.#timer = setTimeout(() => this.poll(), this.#wasAway ? POLL_FAILING_MS : POLL_MS);
+    this.#wait();
+  }
+
+  #wait() {
+    clearTimeout(this.#timer);
+    const isTrouble = this.#isAway || this.#attempts > 0 || this.#hasFailed();
+    const pause = isTrouble ? Math.min(POLL_FAILING_MS * 2 ** this.#attempts, RETRY_MS) : POLL_MS;
+    this.#timer = setTimeout(() => this.poll(), pause);
   }
 
   #update({ version, backends }) {
@@ -65,9 +78,17 @@ export class Backends {
     byId("version").textContent = `Version ${version}`;
     this.#choose();
     show(backends, this.#chosen);
-    const isAway = !this.#list.find(({ name }) => name === this.#chosen)?.reachable;
-    if (this.#wasAway && !isAway) this.#onRecover();
-    this.#wasAway = isAway;
+    this.#isAway = !this.#list.find(({ name }) => name === this.#chosen)?.reachable;
+    this.#tryAgain();
+  }
+
+  #tryAgain() {
+    if (this.#isAway || !this.#hasFailed()) {
+      this.#attempts = 0;
+    } else {
+      this.#attempts += 1;
+      this.#onReachable();
+    }
   }
 
   /** Follow the address; an unknown name means the default backend. */
@@ -77,13 +98,13 @@ export class Backends {
       this.#list.find(({ name }) => name === wanted) ?? this.#list.find((one) => one.default) ?? this.#list[0];
     if (!backend || backend.name === this.#chosen) return;
     this.#chosen = backend.name;
-    this.#wasAway = !backend.reachable;
+    this.#isAway = !backend.reachable;
     show(this.#list, this.#chosen);
     this.#onChoose(backend);
   }
 
   #showGatewayAway() {
-    this.#wasAway = true;
+    this.#isAway = true;
     byId("gateway-state").replaceChildren(
       make("p", { class: "notice failure" }, "The gateway does not answer. This page tries again by itself."),
     );

@@ -3,7 +3,7 @@
 import { Backends } from "./backends.js";
 import { byId } from "./dom.js";
 import { prepareMetadata } from "./metadata.js";
-import { retryFailures } from "./notices.js";
+import { hasFailed, retryFailures } from "./notices.js";
 import { readForm } from "./search.js";
 import { Studies } from "./studies.js";
 
@@ -26,7 +26,7 @@ function start() {
     byId("results").focus();
   });
   prepareMetadata();
-  new Backends({ onChoose: choose, onRecover: retryFailures }).poll();
+  new Backends({ onChoose: choose, onReachable: retryFailures, hasFailed }).poll();
 }
 
 start();

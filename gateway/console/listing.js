@@ -6,7 +6,7 @@ import { search } from "./gateway.js";
 import { makeFailure, makeWarnings } from "./notices.js";
 
 const BATCH = 1000;
-const SHOWN = 48;
+const SHOWN = 24;
 
 /**
  * Make the list and begin to fetch it.
