@@ -33,7 +33,7 @@ from gateway.web.retry_after import RetryAfter
 from gateway.web.routes import add_service_routes
 from gateway.web.server import CLEANUP_S, Site, guard_heads, shut_down
 
-__all__ = ["Gateway", "run_gateway", "serve"]
+__all__ = ["Gateway", "listen_for_stop", "run_gateway", "serve"]
 
 BODY_READ_BYTES = 262_144
 """An upload is read in pieces of up to this, so that one fills two P-DATA fragments of 128 KiB."""
@@ -138,10 +138,7 @@ async def serve(settings: GatewaySettings) -> None:
     ConfigurationError
         An address cannot be listened on.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _note_stop, stop, asyncio.current_task())
+    stop = listen_for_stop()
     async with run_gateway(settings) as gateway:
         _log.info("gateway_started", url=gateway.url, dimse_port=gateway.dimse_port or None)
         for name, backend in settings.backends.items():
@@ -153,6 +150,15 @@ async def serve(settings: GatewaySettings) -> None:
 
 def _name_peer(backend: BackendSettings) -> dict[str, str]:
     return {"ae_title": backend.ae_title, "address": f"{backend.host}:{backend.port}"}
+
+
+def listen_for_stop() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set from now on; a second signal cancels the calling task."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _note_stop, stop, asyncio.current_task())
+    return stop
 
 
 def _note_stop(stop: asyncio.Event, task: asyncio.Task[None] | None) -> None:

@@ -18,7 +18,7 @@ from gateway.sandbox.radiograph import make_radiograph
 from gateway.sandbox.report import make_report
 from gateway.sandbox.ultrasound import make_ultrasound_loop
 
-__all__ = ["write_demo_studies"]
+__all__ = ["iter_demo_studies", "write_demo_studies"]
 
 _LATIN = Patient("DEMO-1001", "Müller-Beispiel^Änne", "ISO_IR 100", "19620413", "F")
 _JAPANESE = Patient("DEMO-1002", "Tesuto^Hanako=試験^花子=てすと^はなこ", ("", "ISO 2022 IR 87"), "19850102", "F")
@@ -36,12 +36,15 @@ def write_demo_studies(directory: Path) -> list[Path]:
 
     Takes a few seconds; what is there of the same name is replaced.
     """
+    return list(iter_demo_studies(directory))
+
+
+def iter_demo_studies(directory: Path) -> Iterator[Path]:
+    """As `write_demo_studies`, but file by file: whoever shows progress or wants to stop can."""
     studies = {"ct": _make_ct_study(), "mr": _make_mr_study(), "us": _make_us_study(), "cr": _make_cr_study()}
-    return [
-        write_instance(instance, directory / name, f"{number:04d}")
-        for name, instances in studies.items()
-        for number, instance in enumerate(instances, 1)
-    ]
+    for name, instances in studies.items():
+        for number, instance in enumerate(instances, 1):
+            yield write_instance(instance, directory / name, f"{number:04d}")
 
 
 def _make_ct_study() -> Iterator[Dataset]:
