@@ -66,10 +66,11 @@ class BulkdataExtractor:
         self._passes = False
         self._skips = False
         self._is_complete = False
+        self._is_encapsulated = False
         self._handlers: dict[type[Any], Callable[[Any], Buffer | None]] = {
             Element: self._take_element,
             ValueStart: self._start_value,
-            EncapsulatedStart: self._start_value,
+            EncapsulatedStart: self._start_encapsulated,
             ValueChunk: self._take_chunk,
             FragmentStart: self._start_fragment,
             FragmentChunk: self._take_chunk,
@@ -84,6 +85,11 @@ class BulkdataExtractor:
     def is_complete(self) -> bool:
         """Whether the whole value has been given; the rest of the data set is of no interest then."""
         return self._is_complete
+
+    @property
+    def is_encapsulated(self) -> bool:
+        """Whether the value is a compressed image; known when its first bytes have been given."""
+        return self._is_encapsulated
 
     def feed(self, data: Buffer) -> list[Buffer]:
         """Return what the next bytes of the data set hold of the value; views of `data` where they can be.
@@ -130,8 +136,11 @@ class BulkdataExtractor:
         self._is_complete = True
         return token.value
 
-    def _start_value(self, token: ValueStart | EncapsulatedStart) -> None:
+    def _start_value(self, token: ValueStart) -> None:
         self._passes = self._is_wanted(token.tag)
+
+    def _start_encapsulated(self, token: EncapsulatedStart) -> None:
+        self._passes = self._is_encapsulated = self._is_wanted(token.tag)
 
     def _start_fragment(self, token: FragmentStart) -> None:
         # the Basic Offset Table is no part of the image

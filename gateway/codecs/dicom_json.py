@@ -134,6 +134,14 @@ class JsonModelBuilder:
         self._take(self._tokenizer.finish())
         return _sort_model(self._level.model)
 
+    def salvage(self) -> Model:
+        """Return what was read before a DecodeError, open sequences and items ended where they stand; call it once."""
+        self._take(self._tokenizer.rescued)
+        while self._outer:
+            self._end_item(ItemEnd())
+            self._end_sequence(SequenceEnd())
+        return _sort_model(self._level.model)
+
     def _take(self, tokens: Iterable[Token]) -> None:
         handlers = self._handlers
         ignore = self._ignore

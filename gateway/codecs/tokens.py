@@ -155,6 +155,7 @@ class Tokenizer:
         self._step: _Step = self._read_elements
         self._in_value = False
         self._starved = False
+        self._rescued: list[Token] = []
         # the bytes of an incomplete header, at most 15, and the offset of the first of them in the data set
         self._pending = b""
         self._offset = 0
@@ -209,6 +210,11 @@ class Tokenizer:
         return ()
 
     @property
+    def rescued(self) -> list[Token]:
+        """The tokens that were complete when reading failed and that the call that raised could not return."""
+        return self._rescued
+
+    @property
     def offset(self) -> int:
         """Bytes of the (inflated) data set read so far, but for those of an incomplete header."""
         return self._offset
@@ -231,8 +237,12 @@ class Tokenizer:
         out: list[Token] = []
         position = 0
         self._starved = False
-        while not self._starved:
-            position = self._step(data, position, out)
+        try:
+            while not self._starved:
+                position = self._step(data, position, out)
+        except DecodeError:
+            self._rescued = out
+            raise
         self._pending = bytes(data[position:])
         self._offset += position
         return out

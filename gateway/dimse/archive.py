@@ -118,7 +118,7 @@ class Archive:
         self.can_receive = can_receive
         self.pool = Pool(_describe_peer(settings, self.calling_ae_title), _limit_pool(settings))
         self._registry = registry
-        self._get_is_refused = False
+        self._classes_moved: set[str] = set()
         self._capabilities: QueryCapabilities | None = None
         self._abilities: RetrieveAbilities | None = None
         self._retrieve_times = RetrieveTimes(
@@ -200,18 +200,22 @@ class Archive:
                 pass
         return self._abilities or RetrieveAbilities(can_get=True, can_move=True)
 
-    async def list_retrieve_methods(self) -> tuple[RetrieveMethod, ...]:
-        """C-GET, C-MOVE or both, preferred first: as configured, else as the archive has shown to be of use."""
+    async def list_retrieve_methods(self, sop_classes: Collection[str] = ()) -> tuple[RetrieveMethod, ...]:
+        """C-GET, C-MOVE or both, preferred first, for instances of these classes.
+
+        As configured, else as the archive has shown to be of use: some give certain classes by C-MOVE alone.
+        """
         if self.settings.retrieve is not RetrieveMethod.AUTO:
             return (self.settings.retrieve,)
         abilities = await self.retrieve_abilities()
         get = (RetrieveMethod.C_GET,) if abilities.can_get else ()
         move = (RetrieveMethod.C_MOVE,) if abilities.can_move else ()
-        return ((*move, *get) if self._get_is_refused else (*get, *move)) or (RetrieveMethod.C_GET,)
+        prefers_move = bool(sop_classes) and self._classes_moved.issuperset(sop_classes)
+        return ((*move, *get) if prefers_move else (*get, *move)) or (RetrieveMethod.C_GET,)
 
-    def note_get_refused(self) -> None:
-        """Remember that C-GET gave nothing where C-MOVE did, so that C-MOVE is tried first from now on."""
-        self._get_is_refused = True
+    def note_get_refused(self, sop_classes: Collection[str]) -> None:
+        """Remember that C-MOVE gave instances of these classes where C-GET did not, so that it comes first for them."""
+        self._classes_moved.update(sop_classes)
 
     @property
     def transfer_syntaxes_sent(self) -> Container[str]:

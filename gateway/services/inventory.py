@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.codecs.dicom_json import read_data_set
 from gateway.dimse.archive import Archive
-from gateway.errors import BackendError, UnknownResource
+from gateway.errors import UnknownResource
 from gateway.resources import Level, ResourcePath
 from gateway.services.storage_classes import guess_classes
 
@@ -106,7 +106,7 @@ async def _walk_series(archive: Archive, study: str, series: Iterable[str]) -> l
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(list_one(uid), name="inventory of a series") for uid in series]
-    except* BackendError as failures:  # the first failure speaks for all: they ask the same archive
+    except BaseExceptionGroup as failures:  # the first failure speaks for all: they ask the same archive
         raise failures.exceptions[0] from None
     return [instance for task in tasks for instance in task.result()]
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
+
+import structlog
 
 from gateway.codecs.dicom_json import JsonModelBuilder
 from gateway.dimse.archive import Archive
@@ -22,6 +24,12 @@ __all__ = ["INLINE_BYTES", "MetadataService", "MetadataStream"]
 
 INLINE_BYTES = 1_024
 """Longer values of the VRs that permit it become Bulkdata URIs."""
+
+SOP_INSTANCE_UID = "00080018"
+
+Model = dict[str, Any]
+
+_log = structlog.get_logger(__name__)
 
 
 class MetadataStream:
@@ -42,20 +50,26 @@ class MetadataStream:
         """Instances of the target."""
         return self._instances.expected
 
-    async def __aiter__(self) -> AsyncIterator[tuple[ResourcePath, dict[str, Any]]]:
-        """Yield each instance's path and its data set in the DICOM JSON Model.
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[ResourcePath, Model]:
+        """Give the next instance's path and its data set in the DICOM JSON Model.
+
+        Of an instance that cannot be read to its end, what stands before the damage is given: one bad instance
+        must not hide the rest of its series.
 
         Raises
         ------
         UndecodableResponse
-            A data set that cannot be read to its end.
+            The damage stands before the SOP Instance UID, so that nothing useful is left.
         BackendError
             As ``InstanceStream``.
         """
-        async for instance in self._instances:
-            yield instance.path, await self._read(instance)
+        instance = await self._instances.__anext__()
+        return instance.path, await self._read(instance)
 
-    async def _read(self, instance: ReceivedInstance) -> dict[str, Any]:
+    async def _read(self, instance: ReceivedInstance) -> Model:
         prefix = f"{self._base_url}{instance.path.url_path}/bulkdata/"
         builder = JsonModelBuilder(
             instance.transfer_syntax_uid,
@@ -64,11 +78,15 @@ class MetadataStream:
             default_character_set=self._archive.settings.default_character_set,
         )
         try:
-            async for piece in instance.iter_data_set():
+            while (piece := await instance.read_piece()) is not None:
                 builder.feed(piece)
             return builder.finish()
         except DecodeError as error:
-            raise instance.undecodable(error) from error
+            model = builder.salvage()
+            if SOP_INSTANCE_UID not in model:
+                raise instance.undecodable(error) from error
+            _log.warning("metadata_cut_short", backend=self._archive.name, offset=error.offset, tag=error.path)
+            return model
 
 
 class MetadataService:

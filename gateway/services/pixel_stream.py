@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Protocol, Self, TypeAlias
 
 from gateway.codecs import Buffer
 from gateway.codecs.bulkdata import BulkdataExtractor
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameExtractor, FrameStart
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
-from gateway.errors import DecodeError, UnknownResource
+from gateway.errors import DecodeError, NotAcceptable, UnknownResource
 from gateway.resources import ResourcePath
 from gateway.services.received_instance import ReceivedInstance
 from gateway.services.retrieve import InstanceStream, RetrieveService
@@ -28,7 +28,7 @@ PIXEL_DATA_PATHS = frozenset({"7FE00010", "7FE00008", "7FE00009"})
 TAIL_BYTES = 4_194_304
 """What is read of an instance after the wanted bytes, so that an ordinary one ends in order."""
 
-PixelEvent = FrameStart | FrameChunk | FrameEnd
+PixelEvent: TypeAlias = FrameStart | FrameChunk | FrameEnd
 """A frame or bulk value, numbered from 1, in pieces."""
 
 
@@ -37,6 +37,14 @@ class _Extractor(Protocol):
     def is_complete(self) -> bool:
         """Whether everything wanted has been given."""
 
+    @property
+    def value_count(self) -> int:
+        """How many values will come; known when the first one begins."""
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the values are encoded in the transfer syntax of the data set; known when the first one begins."""
+
     def feed(self, data: Buffer) -> Iterable[PixelEvent]:
         """What the next piece of the data set holds of it."""
 
@@ -44,30 +52,58 @@ class _Extractor(Protocol):
         """The same at the end of the data set."""
 
 
-class _ValueExtractor:
+class _FrameValues(FrameExtractor):
+    """Some or all frames; the frames of a video are one value (PS3.18 §10.4.3.3.6)."""
+
+    def __init__(self, transfer_syntax_uid: str, wanted: Sequence[int] | None) -> None:
+        super().__init__(transfer_syntax_uid, wanted)
+        self._asked = None if wanted is None else len(wanted)
+        self._is_video = get_transfer_syntax(transfer_syntax_uid).video
+
+    @property
+    def value_count(self) -> int:
+        if self._is_video:
+            return 1
+        header = self.header
+        return self._asked or (header.frame_count if header is not None else 1)
+
+    @property
+    def is_compressed(self) -> bool:
+        return self.header is not None and not self.header.frame_bits
+
+
+class _BulkValue:
     """A bulk value as one numbered item, so that it is written like a frame."""
+
+    value_count = 1
 
     def __init__(self, transfer_syntax_uid: str, path: str) -> None:
         self._extractor = BulkdataExtractor(transfer_syntax_uid, path)
-        self._begun = False
+        self._begun = self._ended = False
 
     @property
     def is_complete(self) -> bool:
         return self._extractor.is_complete
 
+    @property
+    def is_compressed(self) -> bool:
+        return self._extractor.is_encapsulated
+
     def feed(self, data: Buffer) -> Iterable[PixelEvent]:
-        pieces = self._extractor.feed(data)
-        if not self._begun and (pieces or self._extractor.is_complete):
-            self._begun = True
-            yield FrameStart(1)
-        for piece in pieces:
-            yield FrameChunk(piece)
-        if self._begun and self._extractor.is_complete:
-            yield FrameEnd()
+        return self._number(self._extractor.feed(data))
 
     def finish(self) -> Iterable[PixelEvent]:
-        self._extractor.finish()
-        return ()
+        return self._number(self._extractor.finish())
+
+    def _number(self, pieces: list[Buffer]) -> list[PixelEvent]:
+        events: list[PixelEvent] = [FrameChunk(piece) for piece in pieces]
+        if not self._begun and (pieces or self.is_complete):
+            self._begun = True
+            events.insert(0, FrameStart(1))
+        if self._begun and self.is_complete and not self._ended:
+            self._ended = True
+            events.append(FrameEnd())
+        return events
 
 
 class PixelStream:
@@ -76,7 +112,7 @@ class PixelStream:
     Attributes
     ----------
     transfer_syntax_uid : str
-        Of the values: Explicit VR Little Endian for every native form, else as the archive sends them.
+        Of the values: Explicit VR Little Endian for all but compressed pixel data, which stays as the archive sends it.
     count : int
         Values to come; for all frames of encapsulated Pixel Data, as many as Number of Frames says.
     """
@@ -104,13 +140,15 @@ class PixelStream:
         except StopAsyncIteration:
             raise UnknownResource("bulk data") from None
 
-    async def __aiter__(self) -> AsyncIterator[PixelEvent]:
-        """Yield frame starts, pieces and ends, in order. Raises as :meth:`begin`."""
-        if self._first is not None:
-            yield self._first
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PixelEvent:
+        """Give the next frame start, piece or end, in order. Raises as :meth:`begin`."""
+        if (event := self._first) is not None:
             self._first = None
-        async for event in self._events:
-            yield event
+            return event
+        return await anext(self._events)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -119,21 +157,26 @@ class PixelStream:
     async def _generate(self) -> AsyncGenerator[PixelEvent, None]:
         async for instance in self._instances:
             extractor = self._make(instance)
-            self.transfer_syntax_uid = instance.delivered_syntax
             try:
                 surplus = 0
-                async for piece in instance.iter_data_set():
+                while (piece := await instance.read_piece()) is not None:
                     if extractor.is_complete:
                         surplus += len(piece)
                         if surplus > TAIL_BYTES:
                             return
                         continue
                     for event in extractor.feed(piece):
+                        self._describe(instance, extractor)
                         yield event
                 for event in extractor.finish():
+                    self._describe(instance, extractor)
                     yield event
             except DecodeError as error:
                 raise instance.undecodable(error) from error
+
+    def _describe(self, instance: ReceivedInstance, extractor: _Extractor) -> None:
+        self.count = extractor.value_count
+        self.transfer_syntax_uid = instance.transfer_syntax_uid if extractor.is_compressed else EXPLICIT_VR_LE
 
 
 class _ExtractorFactory(Protocol):
@@ -164,7 +207,11 @@ class PixelDataService:
         """
 
         def make(instance: ReceivedInstance) -> _Extractor:
-            return FrameExtractor(instance.transfer_syntax_uid, frames)
+            syntax = get_transfer_syntax(instance.transfer_syntax_uid)
+            if syntax.video:
+                whole = f'multipart/related; type="{syntax.media_type}" of the Bulkdata URI'
+                raise NotAcceptable([whole], "single frames of a video are not available")
+            return _FrameValues(instance.transfer_syntax_uid, frames)
 
         async with self._open(path, demand, make) as stream:
             yield stream
@@ -182,8 +229,8 @@ class PixelDataService:
         def make(instance: ReceivedInstance) -> _Extractor:
             syntax = get_transfer_syntax(instance.transfer_syntax_uid)
             if syntax.encapsulated and value in PIXEL_DATA_PATHS:
-                return FrameExtractor(instance.transfer_syntax_uid, None)
-            return _ValueExtractor(instance.transfer_syntax_uid, value)
+                return _FrameValues(instance.transfer_syntax_uid, None)
+            return _BulkValue(instance.transfer_syntax_uid, value)
 
         async with self._open(path, demand, make) as stream:
             yield stream

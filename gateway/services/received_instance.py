@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from gateway.codecs import Buffer
 from gateway.codecs.part10 import encode_file_meta
@@ -39,18 +39,19 @@ class ReceivedInstance:
         native = get_transfer_syntax(self.transfer_syntax_uid).is_uncompressed
         return EXPLICIT_VR_LE if native else self.transfer_syntax_uid
 
-    async def iter_data_set(self) -> AsyncIterator[Buffer]:
-        """Yield the data set as it arrives, in pieces of up to some 512 KiB, encoded as the archive sends it.
+    async def read_piece(self) -> Buffer | None:
+        """Wait for more of the data set, encoded as the archive sends it; None at its end.
+
+        Pieces have up to some 512 KiB. What is not read is passed over when the next instance is asked for.
 
         Raises
         ------
         BackendError
             The archive failed in the middle.
         """
-        while (piece := await self._store.read_piece()) is not None:
-            yield piece
+        return await self._store.read_piece()
 
-    async def iter_part10(self) -> AsyncIterator[Buffer]:
+    async def iter_part10(self) -> AsyncGenerator[Buffer, None]:
         """Yield a PS3.10 file: preamble, File Meta Information, and the data set.
 
         The data set passes untouched, except that Implicit VR, Big Endian and deflated ones become Explicit VR
@@ -67,12 +68,12 @@ class ReceivedInstance:
             self.sop_class_uid, self.path.instance or "", self.delivered_syntax, source_ae_title=self._ae_title
         )
         if self.delivered_syntax == self.transfer_syntax_uid:
-            async for piece in self.iter_data_set():
+            while (piece := await self.read_piece()) is not None:
                 yield piece
             return
         encoder = ExplicitLittleEndianEncoder(self.transfer_syntax_uid)
         try:
-            async for piece in self.iter_data_set():
+            while (piece := await self.read_piece()) is not None:
                 for encoded in encoder.feed(piece):
                     yield encoded
             for encoded in encoder.finish():

@@ -14,14 +14,21 @@ from enum import Enum
 from itertools import product
 
 from gateway.config import RetrieveMethod
+from gateway.errors import BackendError, DimseStatusError, MoveDestinationUnavailable, NoAcceptedContext
 from gateway.services.context_offers import MAX_STORAGE_CONTEXTS, list_single_forms
 from gateway.services.storage_classes import ALL_STORAGE_CLASSES
 from gateway.services.transfer_demand import AS_STORED, TransferDemand
 
-__all__ = ["Attempt", "Scope", "plan_attempts"]
+__all__ = ["Attempt", "Scope", "plan_attempts", "refuses_the_method"]
 
 MAX_SINGLE_INSTANCES = 500
 """Instances asked for one by one at most; beyond that the archive is at fault, not the form of the request."""
+
+
+_METHODS = ("1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.2.3")
+_REFUSALS = frozenset({0x0122, 0x0124, 0x0211, 0x0213, 0xA701, 0xA801})
+"""Not supported, not authorised, unrecognised, out of resources, and a move destination that is not known
+(PS3.7 Annex C, PS3.4 Tables C.4-2 and C.4-3): not a matter of form."""
 
 
 class Scope(Enum):
@@ -53,6 +60,16 @@ class Attempt:
     choice: tuple[str, ...] = AS_STORED.choices[0]
     form: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+
+
+def refuses_the_method(error: BackendError) -> bool:
+    """Whether `error` means that C-GET, or C-MOVE, will not work in any form, so that only the other one is left."""
+    match error:
+        case DimseStatusError(status=status):
+            return status in _REFUSALS
+        case NoAcceptedContext(abstract_syntax=uid):
+            return uid in _METHODS
+    return isinstance(error, MoveDestinationUnavailable)
 
 
 def plan_attempts(

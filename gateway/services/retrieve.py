@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from itertools import islice
+from typing import Self
 
 import structlog
 
@@ -32,13 +33,25 @@ from gateway.resources import Level, ResourcePath
 from gateway.services.context_offers import offer_contexts, offer_single_form
 from gateway.services.inventory import Inventory, take_inventory
 from gateway.services.received_instance import ReceivedInstance
-from gateway.services.retrieval_attempts import MAX_SINGLE_INSTANCES, Attempt, Scope, plan_attempts
+from gateway.services.retrieval_attempts import (
+    MAX_SINGLE_INSTANCES,
+    Attempt,
+    Scope,
+    plan_attempts,
+    refuses_the_method,
+)
 from gateway.services.transfer_demand import TransferDemand
 
 __all__ = ["InstanceStream", "RetrieveService"]
 
 UIDS_IN_A_LIST = 200
 """SOP Instance UIDs in one identifier: some 13 KiB, which every archive takes."""
+
+MAX_BROKEN_ATTEMPTS = 3
+"""Attempts that may end with the association cut; an archive that does so more often is left alone."""
+
+MAX_FRUITLESS_REQUESTS = 10
+"""Requests for single instances in a row that may bring nothing; then the rest would bring nothing either."""
 
 _OTHER_FORM_MAY_HELP = (
     NoAcceptedContext,
@@ -71,8 +84,12 @@ class InstanceStream:
         self.unavailable = tuple(unavailable) if len(unavailable) < len(inventory.instances) else ()
         self._missing = dict.fromkeys(uid for uid in inventory.instances if uid not in self.unavailable)
         self.expected = len(inventory.instances)
-        self._last_error: BackendError | None = None
-        self._get_gave_nothing = False
+        self._error: BackendError | None = None
+        self._broken = 0
+        # by method, True for C-MOVE: what has been tried, and what the archive will not do in any form
+        self._tried: set[bool] = set()
+        self._refused: set[bool] = set()
+        self._classes_got: set[str] = set()
         self._instances = self._generate()
         self._first: ReceivedInstance | None = None
 
@@ -94,8 +111,11 @@ class InstanceStream:
         """
         self._first = await anext(self._instances)
 
-    async def __aiter__(self) -> AsyncIterator[ReceivedInstance]:
-        """Yield the instances; asking for the next tells the archive that the one before was taken.
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ReceivedInstance:
+        """Give the next instance; asking for it tells the archive that the one before was taken.
 
         Raises
         ------
@@ -104,11 +124,10 @@ class InstanceStream:
         BackendError
             The archive failed and other ways of asking did not help.
         """
-        if self._first is not None:
-            yield self._first
+        if (instance := self._first) is not None:
             self._first = None
-        async for instance in self._instances:
-            yield instance
+            return instance
+        return await anext(self._instances)
 
     async def close(self) -> None:
         """Stop: what is under way is refused, cancelled and drained, or cut."""
@@ -117,7 +136,7 @@ class InstanceStream:
     # --- carrying out the plan ---
 
     async def _generate(self) -> AsyncGenerator[ReceivedInstance, None]:
-        methods = await self._archive.list_retrieve_methods()
+        methods = await self._archive.list_retrieve_methods(self._inventory.list_classes(self._missing))
         plan = plan_attempts(
             self._demand,
             methods,
@@ -125,19 +144,32 @@ class InstanceStream:
             sends=self._archive.transfer_syntaxes_sent,
         )
         for attempt in plan:
+            if attempt.by_move in self._refused:
+                continue
             async with aclosing(self._try(attempt)) as instances:
                 async for instance in instances:
-                    if attempt.by_move and self._get_gave_nothing:
-                        self._archive.note_get_refused()
+                    self._note_way(attempt, instance)
                     yield instance
-            self._get_gave_nothing |= not attempt.by_move and attempt.scope is Scope.TARGET and not self._delivered
+            self._tried.add(attempt.by_move)
             if not self._missing:
                 return
+            if self._broken >= MAX_BROKEN_ATTEMPTS:
+                break
             _log.info("retrieval_incomplete", missing=len(self._missing), of=self.expected, scope=attempt.scope.name)
         raise self._explain_missing()
 
+    def _note_way(self, attempt: Attempt, instance: ReceivedInstance) -> None:
+        """Have the archive remember which classes C-MOVE gives and C-GET does not."""
+        classes = self._inventory.list_classes([instance.path.instance or ""])
+        if not attempt.by_move:
+            self._classes_got.update(classes)
+        elif False in self._tried and self._classes_got.isdisjoint(classes):
+            self._archive.note_get_refused(classes)
+
     async def _try(self, attempt: Attempt) -> AsyncGenerator[ReceivedInstance, None]:
+        fruitless = 0
         for keys, uids in self._list_identifiers(attempt.scope):
+            missing = len(self._missing)
             if not any(uid in self._missing for uid in uids):
                 continue
             try:
@@ -148,9 +180,23 @@ class InstanceStream:
                 self._judge(retrieval)
             except _OTHER_FORM_MAY_HELP as error:
                 _log.info("retrieval_attempt_failed", error=type(error).__name__, by_move=attempt.by_move)
-                self._last_error = error
-                if not isinstance(error, DimseStatusError):
+                self._learn_from(error, attempt)
+                if not isinstance(error, DimseStatusError) or attempt.by_move in self._refused:
                     return
+            fruitless = fruitless + 1 if len(self._missing) == missing else 0
+            if attempt.scope is Scope.SINGLE and fruitless >= MAX_FRUITLESS_REQUESTS:
+                return
+
+    def _learn_from(self, error: BackendError, attempt: Attempt) -> None:
+        """What a failure says about further attempts, and about the answer if there are none."""
+        if isinstance(error, AssociationAborted | ConnectionLost):
+            self._broken += 1
+        if refuses_the_method(error):
+            self._refused.add(attempt.by_move)
+        if self._error is None or (
+            isinstance(self._error, NoAcceptedContext) and not isinstance(error, NoAcceptedContext)
+        ):
+            self._error = error
 
     def _open(
         self, attempt: Attempt, keys: Identifier, uids: tuple[str, ...]
@@ -190,8 +236,8 @@ class InstanceStream:
         return self.expected - len(self._missing) - len(self.unavailable)
 
     def _explain_missing(self) -> GatewayError:
-        if self._delivered == 0 and self._last_error is not None:
-            return self._last_error
+        if self._delivered == 0 and self._error is not None:
+            return self._error
         return IncompleteRetrieval(self._archive.ae_title, self._delivered, self.expected, tuple(self._missing))
 
     def _explain_unacceptable(self, transfer_syntax_uid: str) -> GatewayError:

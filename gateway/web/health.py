@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway import __version__
-from gateway.errors import BackendError
+from gateway.errors import GatewayError
 from gateway.web.backends import BackendServices
 
 __all__ = ["Health", "add_health_routes"]
@@ -73,7 +73,7 @@ async def _ask(backend: BackendServices) -> _Verdict:
     try:
         async with asyncio.timeout(VERIFY_TIMEOUT_S):
             await backend.verify()
-    except BackendError as error:
+    except GatewayError as error:
         return _Verdict(False, type(error).__name__, time.monotonic())
     except TimeoutError:
         return _Verdict(False, "NoAnswer", time.monotonic())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from aiohttp import hdrs, web
 
@@ -26,7 +27,7 @@ from gateway.web.negotiation import (
     negotiate_metadata,
     read_accept_parameter,
 )
-from gateway.web.streaming import Part, ResponseHead, first_of, stream_json_array, stream_multipart, stream_single
+from gateway.web.streaming import Part, ResponseHead, stream_json_array, stream_multipart, stream_single
 from gateway.web.urls import ServiceUrls
 
 __all__ = ["RetrieveHandlers"]
@@ -52,11 +53,8 @@ class RetrieveHandlers:
         async with self._backend.retrieve.open_instances(path, demand) as instances:
             head = self._head(request, len(instances.unavailable), instances.expected)
             parts = self._iter_instance_parts(instances, accepted, self._url(request))
-            if accepted.choose(instances.first.delivered_syntax).single_part:
-                part, _ = await first_of(parts)
-                assert part is not None
-                return await stream_single(request, part, head, stall_s=self._stall_s)
-            return await stream_multipart(request, parts, head, stall_s=self._stall_s)
+            single = accepted.choose(instances.first.delivered_syntax).single_part
+            return await self._send_parts(request, parts, head, single=single)
 
     async def _iter_instance_parts(
         self, instances: InstanceStream, accepted: AcceptableInstances, url: str
@@ -79,11 +77,7 @@ class RetrieveHandlers:
                     request, _iter_json(metadata), head, content_type=form.media_type, stall_s=self._stall_s
                 )
             parts = _iter_xml_parts(metadata, url, form.media_type)
-            if form.form is DocumentForm.XML_DOCUMENT:
-                part, _ = await first_of(parts)
-                assert part is not None
-                return await stream_single(request, part, head, stall_s=self._stall_s)
-            return await stream_multipart(request, parts, head, stall_s=self._stall_s)
+            return await self._send_parts(request, parts, head, single=form.form is DocumentForm.XML_DOCUMENT)
 
     # --- frames and bulk data ---
 
@@ -118,14 +112,22 @@ class RetrieveHandlers:
     ) -> web.StreamResponse:
         form = accepted.choose(values.transfer_syntax_uid, count)
         parts = _iter_value_parts(values, form.content_type, locate)
-        head = self._head(request, 0, count)
-        if form.single_part:
-            part, _ = await first_of(parts)
-            assert part is not None
-            return await stream_single(request, part, head, stall_s=self._stall_s)
-        return await stream_multipart(request, parts, head, stall_s=self._stall_s)
+        return await self._send_parts(request, parts, ResponseHead(), single=form.single_part)
 
     # --- shared ---
+
+    async def _send_parts(
+        self, request: web.Request, parts: AsyncGenerator[Part, None], head: ResponseHead, *, single: bool
+    ) -> web.StreamResponse:
+        """Send `parts` as a multipart, or the only one of them as the whole body."""
+        if not single:
+            return await stream_multipart(request, parts, head, stall_s=self._stall_s)
+        async with aclosing(parts):
+            part = await anext(parts)
+            response = await stream_single(request, part, head, stall_s=self._stall_s)
+            if request.method != hdrs.METH_HEAD:
+                await anext(parts, None)  # the archive hears that the part was taken
+            return response
 
     def _url(self, request: web.Request) -> str:
         return self._urls.base_url_as_addressed(request, self._backend.name)

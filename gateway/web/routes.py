@@ -56,3 +56,5 @@ def add_service_routes(app: web.Application, backend: BackendServices) -> None:
     for root in roots:
         for method, path, handler in list_routes(backend):
             app.router.add_route(method, root + path, handler)
+            if method == "GET":
+                app.router.add_route("HEAD", root + path, handler)  # RFC 9110 §9.1: every GET has its HEAD

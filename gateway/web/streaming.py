@@ -80,6 +80,7 @@ async def stream_multipart(
         part = await anext(parts, None)
         if part is None:
             return await _send_empty(request, head)
+        _close_at_exit(closing, part.pieces)
         _, pieces = await first_of(part.pieces)
         _close_at_exit(closing, pieces)
         encoder = MultipartEncoder(parse_media_type(part.content_type).essence, secrets.token_hex(16))
@@ -107,6 +108,7 @@ async def stream_single(
     if part.location is not None:
         head.headers[hdrs.CONTENT_LOCATION] = part.location
     async with AsyncExitStack() as closing:
+        _close_at_exit(closing, part.pieces)
         _, pieces = await first_of(part.pieces)
         _close_at_exit(closing, pieces)
         if length is not None:
