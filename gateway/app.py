@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -138,7 +138,9 @@ async def serve(settings: GatewaySettings) -> None:
     ConfigurationError
         An address cannot be listened on.
     """
-    stop = listen_for_stop()
+    task = asyncio.current_task()
+    assert task is not None
+    stop = listen_for_stop(on_second=task.cancel)
     async with run_gateway(settings) as gateway:
         _log.info("gateway_started", url=gateway.url, dimse_port=gateway.dimse_port or None)
         for name, backend in settings.backends.items():
@@ -152,16 +154,15 @@ def _name_peer(backend: BackendSettings) -> dict[str, str]:
     return {"ae_title": backend.ae_title, "address": f"{backend.host}:{backend.port}"}
 
 
-def listen_for_stop() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set from now on; a second signal cancels the calling task."""
+def listen_for_stop(on_second: Callable[[], object] = lambda: None) -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set from now on; each signal after the first calls `on_second`."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+
+    def note_signal() -> None:
+        if stop.is_set():
+            on_second()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _note_stop, stop, asyncio.current_task())
+        asyncio.get_running_loop().add_signal_handler(number, note_signal)
     return stop
-
-
-def _note_stop(stop: asyncio.Event, task: asyncio.Task[None] | None) -> None:
-    if stop.is_set() and task is not None:
-        task.cancel()
-    stop.set()

@@ -124,12 +124,13 @@ def test_the_demo_works_as_printed_and_leaves_nothing(demo: Demo, tmp_path: Path
             pass
 
 
-def test_ctrl_c_ends_it_while_the_studies_are_made(demo: Demo) -> None:
+def test_ctrl_c_twice_ends_it_while_the_studies_are_made(demo: Demo) -> None:
     """Nothing is printed then, and nothing is left."""
     deadline = time.monotonic() + START_LIMIT_S
     while not list(demo.temporary.rglob("*.dcm")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    demo.process.send_signal(signal.SIGINT)
     assert demo.end(signal.SIGINT) == 0
     demo.wait_until_ready()
     assert demo.commands == []
