@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.config import DimseSettings
+from gateway.config import BackendSettings, DimseSettings
 from gateway.dimse.acceptor import Acceptor
+from gateway.dimse.archive import Archive
 from gateway.dimse.association import Association
 from gateway.dimse.contexts import Proposal, ProposedSyntax
 from gateway.dimse.move_routing import MoveReception, MoveRegistry
@@ -128,3 +129,19 @@ class Destination:
         """Expect a move."""
         values = {"archive_ae_title": "ARCHIVE", "calling_ae_title": "GATEWAY", "destination": "GATEWAY"}
         return self.registry.register(**values | fields)
+
+
+@asynccontextmanager
+async def archive_at(
+    port: int, destination: Destination | None = None, **settings: Any
+) -> AsyncIterator[Archive]:
+    """The archive at `port` as services see it, closed at the end with nothing left."""
+    async with destination or Destination() as running:
+        values = {"ae_title": "ARCHIVE", "host": "127.0.0.1", "port": port, "cancel_timeout_s": 1, "move_grace_s": 1}
+        archive = Archive(
+            "main", BackendSettings(**values | settings), ae_title="GATEWAY", registry=running.registry
+        )
+        yield archive
+        await archive.close()
+        assert archive.pool.busy_count == archive.pool.idle_count == archive.pool.waiting_count == 0
+    await settle(lambda: running_tasks() == [])
