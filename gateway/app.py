@@ -131,7 +131,7 @@ def _reachable(host: str) -> str:
 
 
 async def serve(settings: GatewaySettings) -> None:
-    """Run until SIGTERM or SIGINT; a second signal does not wait for running streams.
+    """Run until SIGTERM or SIGINT; a second signal does not wait for running streams, and both end in order.
 
     Raises
     ------
@@ -141,12 +141,17 @@ async def serve(settings: GatewaySettings) -> None:
     task = asyncio.current_task()
     assert task is not None
     stop = listen_for_stop(on_second=task.cancel)
-    async with run_gateway(settings) as gateway:
-        _log.info("gateway_started", url=gateway.url, dimse_port=gateway.dimse_port or None)
-        for name, backend in settings.backends.items():
-            _log.info("backend", name=name, **_name_peer(backend))
-        await stop.wait()
-        _log.info("gateway_stopping", grace_s=settings.http.shutdown_grace_s)
+    try:
+        async with run_gateway(settings) as gateway:
+            _log.info("gateway_started", url=gateway.url, dimse_port=gateway.dimse_port or None)
+            for name, backend in settings.backends.items():
+                _log.info("backend", name=name, **_name_peer(backend))
+            await stop.wait()
+            _log.info("gateway_stopping", grace_s=settings.http.shutdown_grace_s)
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        _log.warning("gateway_stopped_early")
     _log.info("gateway_stopped")
 
 

@@ -133,8 +133,9 @@ def print_config(
     from rich.console import Console
 
     console = Console()
-    # a pipe has no width of its own: nothing is cut or wrapped there
-    console.print(_as_table(rows), width=None if console.is_terminal else 1_000)
+    if not console.is_terminal:
+        console.width = 1_000  # a pipe has no width of its own: nothing is cut or wrapped there
+    console.print(_as_table(rows))
 
 
 def parse_backend(text: str) -> tuple[str, dict[str, str]]:
