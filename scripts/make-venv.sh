@@ -1,5 +1,6 @@
 #!/bin/sh
-# make-venv.sh PYTHON VENV: a virtual environment with the pinned versions of constraints.txt.
+# make-venv.sh PYTHON VENV: a virtual environment with the pinned versions of constraints.txt, the build backend
+# included.
 set -eu
 python=$1 venv=$2
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
@@ -11,6 +12,9 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     exit 1
 fi
 "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "pip>=25.1"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-    --editable . --group test --group lint
+install() {
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$@"
+}
+install "pip>=25.1"
+install hatchling editables
+install --no-build-isolation --editable . --group test --group lint
