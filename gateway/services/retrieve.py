@@ -14,7 +14,7 @@ from typing import Self
 
 import structlog
 
-from gateway.codecs.transfer_syntax import get_transfer_syntax
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
 from gateway.dimse.archive import Archive, Identifier
 from gateway.dimse.scu.retrieve import Retrieval
 from gateway.dimse.suboperation import StoreSubOperation
@@ -46,6 +46,8 @@ __all__ = ["InstanceStream", "RetrieveService"]
 
 UIDS_IN_A_LIST = 200
 """SOP Instance UIDs in one identifier: some 13 KiB, which every archive takes."""
+
+DICOM, OCTET_STREAM = "application/dicom", "application/octet-stream"
 
 MAX_BROKEN_ATTEMPTS = 3
 """Attempts that may end with the association cut; an archive that does so more often is left alone."""
@@ -243,9 +245,11 @@ class InstanceStream:
     def _explain_unacceptable(self, transfer_syntax_uid: str) -> GatewayError:
         if self._delivered:
             return self._explain_missing()
-        name = get_transfer_syntax(transfer_syntax_uid).name
-        available = f'multipart/related; type="application/dicom"; transfer-syntax={transfer_syntax_uid}'
-        return NotAcceptable([available], f"stored as {name}, which the request does not accept")
+        syntax = get_transfer_syntax(transfer_syntax_uid)
+        sent = EXPLICIT_VR_LE if syntax.is_uncompressed else syntax.uid
+        media_type = syntax.media_type or OCTET_STREAM if self._demand.is_for_pixels else DICOM
+        available = f'multipart/related; type="{media_type}"; transfer-syntax={sent}'
+        return NotAcceptable([available], f"stored as {syntax.name}, which the request does not accept")
 
     # --- identifiers ---
 

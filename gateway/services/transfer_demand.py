@@ -25,9 +25,12 @@ class TransferDemand:
     choices
         Groups of transfer syntax UIDs, the group preferred first; within a group the archive chooses. Explicit VR
         Little Endian stands for every native form, ``*`` for whatever the archive holds.
+    is_for_pixels
+        Whether frames are wanted and not instances: the same syntax has another media type then.
     """
 
     choices: tuple[tuple[str, ...], ...] = ((EXPLICIT_VR_LE,),)
+    is_for_pixels: bool = False
 
     @classmethod
     def from_wishes(cls, wishes: Iterable[str], takes: Callable[[str], bool]) -> TransferDemand:
@@ -40,9 +43,9 @@ class TransferDemand:
 
     @classmethod
     def from_test(cls, takes: Callable[[str], bool]) -> TransferDemand:
-        """The demand of a client that says of each syntax whether it takes it, without preference."""
+        """The demand of a client that says of each syntax whether it takes frames in it, without preference."""
         taken = tuple(uid for uid in (EXPLICIT_VR_LE, *COMPRESSED) if takes(uid))
-        return AS_STORED if len(taken) == len(COMPRESSED) + 1 else cls((taken,))
+        return AS_STORED if len(taken) == len(COMPRESSED) + 1 else cls((taken,), is_for_pixels=True)
 
     @property
     def syntaxes(self) -> tuple[str, ...]:

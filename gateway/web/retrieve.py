@@ -11,7 +11,7 @@ from gateway.codecs import Buffer
 from gateway.codecs.dicom_json import dump_json
 from gateway.codecs.dicom_xml import encode_native_xml
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameStart
-from gateway.errors import NotAcceptable
+from gateway.errors import NotAcceptable, UnknownResource
 from gateway.resources import ResourcePath, parse_frame_list
 from gateway.services.metadata import MetadataStream
 from gateway.services.pixel_stream import PixelStream
@@ -113,6 +113,35 @@ class RetrieveHandlers:
         form = accepted.choose(values.transfer_syntax_uid, count)
         parts = _iter_value_parts(values, form.content_type, locate)
         return await self._send_parts(request, parts, ResponseHead(), single=form.single_part)
+
+    # --- what is not made here ---
+
+    async def refuse_rendering(self, request: web.Request) -> web.StreamResponse:
+        """Pictures of a study, a series, an instance or frames (§10.4.1.1.3–4): none is made.
+
+        Raises
+        ------
+        NotAcceptable
+            Always; the stored data can be had from the resource itself.
+        """
+        _read_path(request)
+        if "frames" in request.match_info:
+            parse_frame_list(request.match_info["frames"])
+        raise NotAcceptable((), "rendered forms are not available")
+
+    async def refuse_uri_service(self, request: web.Request) -> web.StreamResponse:
+        """Retrieval by query parameters (PS3.18 §9).
+
+        Raises
+        ------
+        NotAcceptable
+            It is such a request.
+        UnknownResource
+            It is none: there is nothing to GET at the service root.
+        """
+        if "requestType" in request.rel_url.query:
+            raise NotAcceptable((), "the URI service is not available")
+        raise UnknownResource("resource")
 
     # --- shared ---
 

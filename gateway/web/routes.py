@@ -19,6 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STUDY = "/studies/{study}"
 SERIES = STUDY + "/series/{series}"
 INSTANCE = SERIES + "/instances/{instance}"
+FRAMES = INSTANCE + "/frames/{frames}"
 
 
 def list_routes(backend: BackendServices) -> list[tuple[str, str, Handler]]:
@@ -44,9 +45,17 @@ def list_routes(backend: BackendServices) -> list[tuple[str, str, Handler]]:
         ("GET", SERIES + "/metadata", retrieve.retrieve_metadata),
         ("GET", INSTANCE + "/metadata", retrieve.retrieve_metadata),
         # Retrieve: frames, §10.4.1.1.6
-        ("GET", INSTANCE + "/frames/{frames}", retrieve.retrieve_frames),
+        ("GET", FRAMES, retrieve.retrieve_frames),
         # Retrieve: bulk data by URI, §10.4.1.1.5
         ("GET", INSTANCE + "/bulkdata/{path:.+}", retrieve.retrieve_bulkdata),
+        # Retrieve: pictures, §10.4.1.1.3–4, and the URI service, §9, whose default is a picture: not made here
+        *(
+            ("GET", target + form, retrieve.refuse_rendering)
+            for target in (STUDY, SERIES, INSTANCE, FRAMES)
+            for form in ("/rendered", "/thumbnail")
+        ),
+        ("GET", "", retrieve.refuse_uri_service),
+        ("GET", "/wado", retrieve.refuse_uri_service),
     ]
 
 

@@ -1,0 +1,76 @@
+"""A gateway in front of a sandbox archive, as the conformance tests see it: a base URL and the archive's switches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.config import GatewaySettings
+from gateway.sandbox import SandboxArchive
+from gateway.sandbox.behaviour import Behaviour
+from tests.support.running_gateway import RunningGateway
+from tests.support.web_client import WebResponse, ask
+
+__all__ = ["JSON", "Site", "open_site"]
+
+JSON = "application/dicom+json"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running gateway and the archive behind it."""
+
+    running: RunningGateway
+    archive: SandboxArchive
+
+    @property
+    def url(self) -> str:
+        """The service root of the default backend."""
+        return f"{self.running.gateway.url}/dicomweb"
+
+    def get(self, path: str, accept: str | None = JSON, /, **headers: str) -> WebResponse:
+        """GET a path below the service root; underscores in header names mean hyphens."""
+        return self.send("GET", path, accept, **headers)
+
+    def send(
+        self, method: str, path: str, accept: str | None = None, /, body: bytes | None = None, **headers: str
+    ) -> WebResponse:
+        """Send any request below the service root."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if accept is not None:
+            sent["Accept"] = accept
+        return ask(self.url + path, method=method, headers=sent, body=body)
+
+    @contextmanager
+    def behaving(self, **switches: Any) -> Iterator[SandboxArchive]:
+        """Turn switches of the archive for the length of a block."""
+        self.archive.behaviour = Behaviour(**switches)
+        try:
+            yield self.archive
+        finally:
+            self.archive.behaviour = Behaviour()
+
+
+@contextmanager
+def open_site(
+    archive: SandboxArchive,
+    *,
+    backend: Mapping[str, Any] | None = None,
+    http: Mapping[str, Any] | None = None,
+    **sections: Mapping[str, Any],
+) -> Iterator[Site]:
+    """Run a gateway over `archive`; settings of its backend, of the web side and of other sections override."""
+    main = {"ae_title": archive.ae_title, "host": archive.host, "port": archive.port, "move_grace_s": 0.3}
+    settings = GatewaySettings.model_validate(
+        {
+            "http": {"listen": "127.0.0.1:0", "shutdown_grace_s": 1, **(http or {})},
+            "dimse": {"listen": "127.0.0.1:0"},
+            "backends": {"main": {**main, **(backend or {})}},
+            **sections,
+        }
+    )
+    with RunningGateway(settings) as running:
+        archive.add_move_destination("GATEWAY", "127.0.0.1", running.gateway.dimse_port)
+        yield Site(running, archive)
