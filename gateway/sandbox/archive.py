@@ -241,7 +241,7 @@ class _AcceptedAssociation:
         self._assoc = session.assoc
         self._observations = session.observations
         self._lock = threading.Lock()
-        self._is_open = False
+        self._is_open = self._has_ended = False
 
     def bind(self) -> None:
         """Take over from pynetdicom's defaults."""
@@ -296,13 +296,14 @@ class _AcceptedAssociation:
                 self._assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)  # type: ignore[union-attr]
 
     def _note_established(self, event: evt.Event) -> None:
-        self._is_open = True
-        self._observations.count("associations_total")
-        self._observations.count("associations_open")
+        with self._lock:
+            self._is_open = not self._has_ended  # a requestor that left at once is noticed in another thread
+            self._observations.count("associations_total")
+            self._observations.count("associations_open", int(self._is_open))
 
     def _note_end(self, event: evt.Event) -> None:
         with self._lock:
-            was_open, self._is_open = self._is_open, False
+            was_open, self._is_open, self._has_ended = self._is_open, False, True
         if was_open:
             self._observations.count("associations_open", -1)
             if event.event is evt.EVT_CONN_CLOSE and not self._session.is_ending:

@@ -8,6 +8,8 @@ import threading
 import pytest
 from pynetdicom import AE, _config, evt
 
+from gateway.dimse.ul.connection import Connection, Role
+from gateway.dimse.ul.events import AssociateRequest, ProposedContext
 from gateway.sandbox import Behaviour, SandboxArchive
 from gateway.sandbox.counters import Observations
 from gateway.sandbox.session import prepare_transport
@@ -53,6 +55,21 @@ def test_a_folder_is_loaded_without_what_is_no_dicom(tmp_path):
     with SandboxArchive(tmp_path / "archive") as archive:
         assert archive.load(tmp_path / "files") == 2
         assert len(archive.index) == 2
+
+
+def test_requestors_that_leave_at_once_are_not_counted_as_open(archive):
+    connection = Connection(Role.REQUESTOR, max_length=16_384)
+    connection.transport_connected()
+    context = ProposedContext(1, VERIFICATION, ("1.2.840.10008.1.2",))
+    request = connection.send(AssociateRequest("SANDBOX", "TEST", (context,), 16_384, "1.2.3"))
+    for number in range(60):
+        with socket.create_connection(("127.0.0.1", archive.port)) as requestor:
+            requestor.sendall(request)
+            requestor.settimeout(5)
+            if number % 2:
+                requestor.recv(1)  # in the middle of the acceptance
+    assert archive.wait_for(lambda counters: counters.associations_total >= 30)
+    assert archive.wait_for(lambda counters: counters.associations_open == 0)
 
 
 def test_associations_are_counted(archive, associate):
