@@ -123,13 +123,14 @@ class CuttingProxy:
         How often planned damage was done.
     """
 
-    def __init__(self, target_port: int) -> None:
-        self.port = find_free_port()
+    def __init__(self, target_port: int, *, port: int | None = None) -> None:
+        self.port = port or find_free_port()
         self.carried = dict.fromkeys(Way, 0)
         self.harms = 0
         self._delay_s = 0.0
         self._target_port = target_port
         self._damage: Damage | None = None
+        self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -184,16 +185,17 @@ class CuttingProxy:
 
     async def close_listener(self) -> None:
         """Refuse connections, as if nobody listened."""
-        if self._accepting is not None:
+        if self._accepting is not None and self._listener is not None:
             self._accepting.cancel()
             await asyncio.wait([self._accepting])
-        self._accepting = None
+            self._listener.close()  # not before: the event loop still watches it
+        self._accepting = self._listener = None
 
     def open_listener(self) -> None:
         """Take connections, on the same port as before."""
-        listener = socket.create_server((LOOPBACK, self.port), backlog=128)
-        listener.setblocking(False)
-        self._accepting = asyncio.create_task(self._accept(listener))
+        self._listener = socket.create_server((LOOPBACK, self.port), backlog=128)
+        self._listener.setblocking(False)
+        self._accepting = asyncio.create_task(self._accept(self._listener))
 
     async def kill(self) -> None:
         """Cut everything and refuse connections: the archive is killed."""
@@ -203,12 +205,11 @@ class CuttingProxy:
     # --- inside ---
 
     async def _accept(self, listener: socket.socket) -> None:
-        with listener:
-            while True:
-                near, _ = await asyncio.get_running_loop().sock_accept(listener)
-                task = asyncio.create_task(self._relay(near))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+        while True:
+            near, _ = await asyncio.get_running_loop().sock_accept(listener)
+            task = asyncio.create_task(self._relay(near))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _relay(self, near: socket.socket) -> None:
         far = socket.socket()

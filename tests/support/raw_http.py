@@ -90,10 +90,13 @@ class RawClient:
             await self.send(piece)
 
     async def take(self, most: float = float("inf"), *, mb_per_s: float = 1e6) -> Taken:
-        """Read up to `most` further bytes or to the end of the response, not faster than `mb_per_s`."""
+        """Read up to `most` further bytes, to the end of the response or of the connection, at most at `mb_per_s`."""
         began, taken = time.monotonic(), 0
         while taken < most and not self.taken.is_complete:
-            size = await asyncio.get_running_loop().sock_recv_into(self._socket, self._buffer)
+            try:
+                size = await asyncio.get_running_loop().sock_recv_into(self._socket, self._buffer)
+            except ConnectionResetError:
+                break
             if not size:
                 break
             self.taken.note(self._buffer[:size])
