@@ -178,7 +178,9 @@ class BackendSettings(_Section):
     relational: bool | None = None  # None: negotiated; false: never ask, walk the levels
     extended_negotiation_bytes: int = Field(default=4, ge=0, le=7)  # 0 for archives that choke on it
     move_correlation: Literal["auto", "one-at-a-time"] = "auto"  # the latter for archives without originator
-    store_associations: int = Field(default=4, ge=1, le=32)  # side by side within one STOW request
+    # Side by side within one STOW request. One: some archives (dcmqrscp) acknowledge instances that arrive in the same
+    # second and overwrite one with the other. More help where an archive takes its time to answer.
+    store_associations: int = Field(default=1, ge=1, le=32)
     user_name: str | None = None  # user identity negotiation, PS3.7 D.3.3.7
     password: str | None = Field(default=None, repr=False)  # better from the environment or password_file
     password_file: str | None = None  # its content is the password, one trailing line end dropped

@@ -1,9 +1,9 @@
 """Store: the parts of a request to C-STOREs, streamed (PS3.18 §10.5, PS3.4 Annex B).
 
 Of each instance only the head is held, up to its UIDs; they choose the presentation context, then the rest passes
-from the request to the archive piece by piece. While one instance waits for its C-STORE-RSP the next is already
-sent on another association, so the archive's own pace is the limit. Nothing is reported as stored that the
-archive has not acknowledged (invariant 9).
+from the request to the archive piece by piece. Where several associations are allowed, the next instance is sent on
+another one while the last waits for its C-STORE-RSP. Nothing is reported as stored that the archive has not
+acknowledged (invariant 9).
 
 Associations: a request holds at most one that waits for its client; its others only wait for a C-STORE-RSP, which is
 bounded. So a request that waits for the pool never waits for what it blocks itself.

@@ -95,7 +95,10 @@ async def store(
 
 
 def make_archive(**fields: Any) -> FakeStoreArchive:
-    limits = {name: fields.pop(name) for name in ("max_associations", "store_associations") if name in fields}
+    limits = {
+        "max_associations": fields.pop("max_associations", 8),
+        "store_associations": fields.pop("store_associations", 4),
+    }
     return FakeStoreArchive(settings=BackendSettings(ae_title="FAKE", host="none", **limits), **fields)
 
 
