@@ -23,6 +23,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.config import HttpSettings
 from gateway.errors import GatewayError, TooLarge
 from gateway.web.errors import StatusReport, encode_report, report_error, report_status
+from gateway.web.negotiation import join_lines
 from gateway.web.retry_after import RetryAfter
 
 __all__ = ["REQUEST_ID", "install"]
@@ -105,7 +106,7 @@ def _answer(request: web.Request, error: Exception, report: StatusReport) -> web
     elif report.status >= 500 or started is not None:
         _log_failure(request, error, report)
     if started is None:
-        content_type, body = encode_report(report, request.headers.get(hdrs.ACCEPT))
+        content_type, body = encode_report(report, join_lines(request.headers.getall(hdrs.ACCEPT, [])))
         headers = {**report.headers, hdrs.CONTENT_TYPE: content_type}
         return web.Response(status=report.status, headers=headers, body=body)
     request[_CUT] = True

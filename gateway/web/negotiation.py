@@ -45,6 +45,7 @@ __all__ = [
     "FrameRepresentation",
     "InstanceChoice",
     "InstanceRepresentation",
+    "join_lines",
     "negotiate_frames",
     "negotiate_instances",
     "negotiate_metadata",
@@ -103,6 +104,11 @@ class _Accepted:
             if weight > 0:
                 return offers[-place]
         return None
+
+
+def join_lines(lines: Sequence[str]) -> str | None:
+    """The lines of a header whose value is a list, as one list (RFC 9110 §5.3); None if there is no line."""
+    return ", ".join(lines) if lines else None
 
 
 def read_accept_parameter(query_string: str) -> str | None:

@@ -22,6 +22,7 @@ from gateway.web.negotiation import (
     AcceptableFrames,
     AcceptableInstances,
     DocumentForm,
+    join_lines,
     negotiate_frames,
     negotiate_instances,
     negotiate_metadata,
@@ -177,7 +178,8 @@ def _read_path(request: web.Request) -> ResourcePath:
 
 def _read_accept(request: web.Request) -> tuple[str | None, str | None]:
     """The Accept header and the ``accept`` query parameter."""
-    return request.headers.get(hdrs.ACCEPT), read_accept_parameter(request.rel_url.raw_query_string)
+    header = join_lines(request.headers.getall(hdrs.ACCEPT, []))
+    return header, read_accept_parameter(request.rel_url.raw_query_string)
 
 
 def _takes(accepted: AcceptableInstances, transfer_syntax_uid: str) -> bool:

@@ -20,6 +20,7 @@ from gateway.web.backends import BackendServices
 from gateway.web.negotiation import (
     DocumentForm,
     DocumentRepresentation,
+    join_lines,
     negotiate_search,
     read_accept_parameter,
 )
@@ -60,7 +61,7 @@ class SearchHandlers:
         """
         query = request.rel_url.raw_query_string
         form = negotiate_search(
-            request.headers.get(hdrs.ACCEPT),
+            join_lines(request.headers.getall(hdrs.ACCEPT, [])),
             read_accept_parameter(query),
             require_accept=self._backend.http.require_accept,
         )

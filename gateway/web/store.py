@@ -17,6 +17,7 @@ from gateway.services.store_results import Failed, Stored, StoreResult, Unreadab
 from gateway.web.backends import BackendServices
 from gateway.web.negotiation import (
     DocumentForm,
+    join_lines,
     negotiate_store_response,
     read_accept_parameter,
     read_store_content_type,
@@ -52,7 +53,7 @@ class StoreHandlers:
         if study is not None and not is_valid_uid(study):
             raise BadParameter("study", "not a UID")
         form = negotiate_store_response(
-            request.headers.get(hdrs.ACCEPT),
+            join_lines(request.headers.getall(hdrs.ACCEPT, [])),
             read_accept_parameter(request.rel_url.raw_query_string),
             require_accept=self._backend.http.require_accept,
         )

@@ -209,7 +209,7 @@ def _is_text(content_type: str) -> bool:
 
 
 def _accepts_gzip(request: web.Request) -> bool:
-    for coding in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower().split(","):
+    for coding in ",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, [])).lower().split(","):
         name, _, weight = (piece.strip() for piece in coding.partition(";"))
         if name in ("gzip", "x-gzip"):
             return weight.replace(" ", "").rstrip("0") not in ("q=", "q=0.")

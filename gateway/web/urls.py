@@ -8,11 +8,12 @@ since they would let one client write URLs into another's cache. Called by the h
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from aiohttp import hdrs, web
+from multidict import MultiMapping
 
 from gateway.codecs.media_types import parse_parameters, split_list
 from gateway.config import HttpSettings
@@ -83,9 +84,9 @@ class ServiceUrls:
             return _Origin()
         return self._read_forwarded(request.headers) or self._read_x_forwarded(request.headers)
 
-    def _read_forwarded(self, headers: Mapping[str, str]) -> _Origin | None:
+    def _read_forwarded(self, headers: MultiMapping[str]) -> _Origin | None:
         """Read Forwarded (RFC 7239 §4): one element for each proxy, the nearest last."""
-        text = headers.get(hdrs.FORWARDED, "")
+        text = _join(headers, hdrs.FORWARDED)
         try:
             hops = [dict(parse_parameters(element)) for element in split_list(text) if element.strip()]
         except DecodeError:
@@ -96,13 +97,13 @@ class ServiceUrls:
         prefix = _checked(_PREFIX, headers.get("X-Forwarded-Prefix", "").rstrip("/"))
         return _Origin(_checked_scheme(hop.get("proto", "")), _checked(_HOST, hop.get("host", "")), prefix)
 
-    def _read_x_forwarded(self, headers: Mapping[str, str]) -> _Origin:
+    def _read_x_forwarded(self, headers: MultiMapping[str]) -> _Origin:
         """Read the X-Forwarded headers; lists in them are taken to grow to the right, as X-Forwarded-For does."""
-        senders = [piece.strip() for piece in headers.get(hdrs.X_FORWARDED_FOR, "").split(",") if piece.strip()]
+        senders = [piece.strip() for piece in _join(headers, hdrs.X_FORWARDED_FOR).split(",") if piece.strip()]
         back = len(senders) - self._outermost([_node_address(sender) for sender in senders]) if senders else 1
 
         def pick(name: str) -> str:
-            values = [piece.strip() for piece in headers.get(name, "").split(",")]
+            values = [piece.strip() for piece in _join(headers, name).split(",")]
             return values[-min(back, len(values))]
 
         scheme = _checked_scheme(pick(hdrs.X_FORWARDED_PROTO))
@@ -150,6 +151,11 @@ def _own_host(request: web.BaseRequest, scheme: str) -> str:
         address = str(local[0]) if isinstance(local, tuple) else "localhost"
         host = f"[{address}]" if ":" in address else address
     return host if _has_port(host) or not port else host + _port_suffix(port, scheme)
+
+
+def _join(headers: MultiMapping[str], name: str) -> str:
+    """All lines of a header as one list: a proxy may add a line of its own below the client's (RFC 9110 §5.3)."""
+    return ", ".join(headers.getall(name, []))
 
 
 def _port_suffix(port: int, scheme: str) -> str:

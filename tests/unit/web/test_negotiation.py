@@ -16,6 +16,7 @@ from gateway.web.negotiation import (
     FrameRepresentation,
     InstanceChoice,
     InstanceRepresentation,
+    join_lines,
     negotiate_frames,
     negotiate_instances,
     negotiate_metadata,
@@ -432,3 +433,9 @@ def test_what_a_store_may_not_carry(content_type: str | None) -> None:
 def test_a_store_without_boundary_is_malformed(content_type: str) -> None:
     with pytest.raises(MalformedBody):
         read_store_content_type(content_type)
+
+
+def test_the_lines_of_a_header_are_one_list() -> None:
+    assert join_lines([]) is None
+    assert join_lines(["image/png"]) == "image/png"
+    assert join_lines(["image/png", "text/html;q=0.5"]) == "image/png, text/html;q=0.5"
