@@ -244,10 +244,10 @@ class TestNegotiation:
 
     async def test_a_get_never_runs_on_an_association_with_other_contexts(self) -> None:
         async with ScriptedPeer(serve) as peer, archive_at(peer.port) as archive:
-            await get(archive)
-            other = (*CT_CONTEXTS, StorageContext("1.2.840.10008.5.1.4.1.1.4", (EXPLICIT,)))
-            async with archive.get(STUDY, other) as retrieval:
+            more = (*CT_CONTEXTS, StorageContext("1.2.840.10008.5.1.4.1.1.4", (EXPLICIT,)))
+            async with archive.get(STUDY, more) as retrieval:
                 assert [instance.sop_instance_uid async for instance in retrieval] == ["1.2.3"]
+            assert await get(archive) == ["1.2.3"]
             assert archive.pool.statistics.opened == 2
 
     async def test_no_move_without_a_listener(self) -> None:

@@ -322,9 +322,10 @@ class TestDecisions:
             await client.finish()
         other = Client(pool, OTHER)
         await turns()
-        Client(pool, EXACT).task.cancel()
+        another = Client(pool, EXACT)  # has the pool decide once more
         await turns()
         assert (pool.idle_count, pool.ending_count) == (3, 1)
+        another.task.cancel()
         fake.associations[0].released.set_result(None)
         await turns()
         assert other.holds

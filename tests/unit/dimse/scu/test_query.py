@@ -106,6 +106,7 @@ async def test_an_answer_to_another_request(field: str) -> None:
     async def script(peer: PeerAssociation) -> None:
         await peer.accept()
         await peer.respond(await peer.receive(), 0xFF00, b"ab", **{field: values[field]})
+        await peer.receive()
 
     async with associated(script) as (association, archive):
         with pytest.raises(UndecodableResponse):
@@ -113,6 +114,7 @@ async def test_an_answer_to_another_request(field: str) -> None:
                 await responses.peek()
         assert not association.is_usable
     assert archive.endings == ["aborted"]
+    assert len(archive.associations[0].messages_received) == 1, "aborted at once, not cancelled"
 
 
 async def abort(peer: PeerAssociation) -> None:
