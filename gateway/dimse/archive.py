@@ -17,6 +17,7 @@ from gateway.config import BackendSettings, RetrieveMethod
 from gateway.dimse.association import Association
 from gateway.dimse.contexts import MAX_CONTEXTS, Proposal, ProposedSyntax
 from gateway.dimse.move_routing import MoveRegistry
+from gateway.dimse.move_turns import MoveTurns
 from gateway.dimse.pool import Pool, PoolLimits
 from gateway.dimse.requestor import Peer
 from gateway.dimse.scu import query, retrieve, storage, verification
@@ -125,6 +126,7 @@ class Archive:
             settings.retrieve_timeout_s, settings.cancel_timeout_s, settings.move_grace_s
         )
         self._one_move = asyncio.Lock() if settings.move_correlation == "one-at-a-time" else None
+        self._turns = MoveTurns()
         self._query_proposal = _propose_query(settings)
 
     # --- C-ECHO ---
@@ -296,7 +298,10 @@ class Archive:
         async with AsyncExitStack() as stack:
             if self._one_move is not None:
                 await self._wait_for_turn(stack, self._one_move)
-            yield await stack.enter_async_context(self._operate(self._query_proposal, start))
+            terms = (prefers_native, frozenset(only))
+            async with self._turns.turn(terms, wait_s=self.settings.pool_timeout_s):
+                retrieval = await stack.enter_async_context(self._operate(self._query_proposal, start))
+            yield retrieval
 
     # --- C-STORE ---
 

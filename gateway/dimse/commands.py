@@ -169,10 +169,13 @@ def encode_command(command: Command) -> bytes:
 def decode_command(raw: bytes) -> Command:
     """Decode a whole command set; unknown elements (retired, private) are passed over.
 
+    So are other groups than 0000: Orthanc puts the Failed SOP Instance UID List (0008,0058) of a C-GET response
+    into the command set.
+
     Raises
     ------
     RemoteProtocolError
-        Not a command set: cut short, a group other than 0000, no or an unknown Command Field.
+        Not a command set: cut short, no or an unknown Command Field.
     """
     values: dict[str, Any] = {}
     position = 0
@@ -181,9 +184,9 @@ def decode_command(raw: bytes) -> Command:
             raise RemoteProtocolError("command set ends inside an element header")
         group, element, length = struct.unpack_from("<HHI", raw, position)
         position += 8
-        if group != 0 or position + length > len(raw):
-            raise RemoteProtocolError("command set is not group 0000 or ends inside a value")
-        if element in _BY_ELEMENT and length:
+        if position + length > len(raw):
+            raise RemoteProtocolError("command set ends inside a value")
+        if group == 0 and element in _BY_ELEMENT and length:
             vr, name = _BY_ELEMENT[element]
             values[name] = _CODECS[vr][1](raw[position : position + length])
         position += length

@@ -20,7 +20,10 @@ MAX_STORAGE_CONTEXTS = 127
 _NATIVE = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
 _NATIVE_FORMS = (_NATIVE, (DEFLATED,), (EXPLICIT_VR_BE,))
 _COMPRESSED_FORMS = tuple((uid,) for uid in COMPRESSED)
-_STORED_FORMS = (_NATIVE, *_COMPRESSED_FORMS, *_NATIVE_FORMS[1:])
+_RETIRED_FORMS = tuple((f"1.2.840.10008.1.2.4.{number}",) for number in (52, 53, 54, 55, 56, *range(58, 67)))
+"""JPEG processes that are no longer in PS3.5, but in archives."""
+
+_STORED_FORMS = (_NATIVE, *_COMPRESSED_FORMS, *_NATIVE_FORMS[1:], *_RETIRED_FORMS)
 
 
 def offer_contexts(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+import structlog
+
 from gateway.codecs import Buffer
 from gateway.codecs.part10 import encode_file_meta
 from gateway.codecs.reencode import ExplicitLittleEndianEncoder
@@ -13,6 +15,8 @@ from gateway.errors import BackendError, DecodeError, UndecodableResponse
 from gateway.resources import ResourcePath
 
 __all__ = ["ReceivedInstance"]
+
+_log = structlog.get_logger(__name__)
 
 
 class ReceivedInstance:
@@ -60,7 +64,7 @@ class ReceivedInstance:
         Raises
         ------
         UndecodableResponse
-            A native data set that cannot be read to its end.
+            A data set that must be converted and cannot be read; one that ends too early is passed on so.
         BackendError
             The archive failed in the middle.
         """
@@ -76,10 +80,13 @@ class ReceivedInstance:
             while (piece := await self.read_piece()) is not None:
                 for encoded in encoder.feed(piece):
                     yield encoded
-            for encoded in encoder.finish():
-                yield encoded
         except DecodeError as error:
             raise self.undecodable(error) from error
+        try:
+            for encoded in encoder.finish():
+                yield encoded
+        except DecodeError as error:  # the archive holds it cut short: so it is passed on, as in any other syntax
+            _log.warning("data_set_cut_short", ae_title=self._ae_title, offset=error.offset)
 
     def undecodable(self, error: DecodeError) -> BackendError:
         """What a data set that cannot be read means for the request."""

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import product
 
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE as NATIVE
+from gateway.codecs.transfer_syntax import UNCOMPRESSED
 from gateway.config import RetrieveMethod
 from gateway.errors import BackendError, DimseStatusError, MoveDestinationUnavailable, NoAcceptedContext
 from gateway.services.context_offers import MAX_STORAGE_CONTEXTS, list_single_forms
 from gateway.services.storage_classes import ALL_STORAGE_CLASSES
-from gateway.services.transfer_demand import AS_STORED, TransferDemand
+from gateway.services.transfer_demand import ANY_STORED, AS_STORED, TransferDemand
 
 __all__ = ["Attempt", "Scope", "plan_attempts", "refuses_the_method"]
 
@@ -94,7 +96,7 @@ def plan_attempts(
         if method is RetrieveMethod.C_GET:
             yield from _ask_by_get(demand, scope)
         else:
-            yield Attempt(scope, by_move=True)
+            yield from _ask_by_move(demand, scope)
             for form in forms:
                 if form[0] in sends:
                     yield Attempt(Scope.LIST, by_move=True, form=form)
@@ -114,6 +116,21 @@ def _ask_by_get(demand: TransferDemand, scope: Scope) -> Iterator[Attempt]:
     if not demand.admits_anything:
         # what comes now is held in a form that is not acceptable: then the answer is that, not "missing"
         yield Attempt(Scope.LIST, by_move=False)
+
+
+def _ask_by_move(demand: TransferDemand, scope: Scope) -> Iterator[Attempt]:
+    for choice in demand.choices:
+        yield Attempt(scope, by_move=True, choice=choice, form=_list_accepted(choice))
+        scope = Scope.LIST
+    if not demand.admits_anything:
+        yield Attempt(Scope.LIST, by_move=True)  # as above
+
+
+def _list_accepted(choice: Sequence[str]) -> tuple[str, ...]:
+    """The transfer syntaxes of contexts to accept in a C-MOVE; empty for all of them."""
+    if ANY_STORED in choice:
+        return ()
+    return tuple(dict.fromkeys(uid for wanted in choice for uid in (UNCOMPRESSED if wanted == NATIVE else (wanted,))))
 
 
 def _portion_classes() -> list[tuple[str, ...]]:

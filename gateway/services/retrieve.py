@@ -28,6 +28,7 @@ from gateway.errors import (
     MoveDestinationUnavailable,
     NoAcceptedContext,
     NotAcceptable,
+    UndecodableResponse,
 )
 from gateway.resources import Level, ResourcePath
 from gateway.services.context_offers import offer_contexts, offer_single_form
@@ -61,6 +62,7 @@ _OTHER_FORM_MAY_HELP = (
     AssociationAborted,
     ConnectionLost,
     MoveDestinationUnavailable,
+    UndecodableResponse,
 )
 
 _log = structlog.get_logger(__name__)
@@ -191,7 +193,7 @@ class InstanceStream:
 
     def _learn_from(self, error: BackendError, attempt: Attempt) -> None:
         """What a failure says about further attempts, and about the answer if there are none."""
-        if isinstance(error, AssociationAborted | ConnectionLost):
+        if isinstance(error, AssociationAborted | ConnectionLost | UndecodableResponse):
             self._broken += 1
         if refuses_the_method(error):
             self._refused.add(attempt.by_move)

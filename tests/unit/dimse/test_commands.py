@@ -166,6 +166,12 @@ def test_unknown_elements_and_zero_lengths_are_passed_over() -> None:
     assert (command.message_id, command.status) == (3, None)
 
 
+def test_a_list_of_failed_instances_inside_the_command_set_is_passed_over() -> None:
+    response = Command(command_field=CommandField.C_GET_RSP, message_id_being_responded_to=1, status=0xC000)
+    failed = struct.pack("<HHI", 0x0008, 0x0058, 4) + b"1.2\0"
+    assert decode_command(encode_command(response) + failed) == response
+
+
 @pytest.mark.parametrize("group", [0x0002, 0x0008, 0x0100])
 def test_another_group_is_refused(group: int) -> None:
     with pytest.raises(RemoteProtocolError):
