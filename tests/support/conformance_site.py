@@ -13,17 +13,16 @@ from gateway.sandbox.behaviour import Behaviour
 from tests.support.running_gateway import RunningGateway
 from tests.support.web_client import WebResponse, ask
 
-__all__ = ["JSON", "Site", "open_site"]
+__all__ = ["JSON", "Service", "Site", "open_service", "open_site"]
 
 JSON = "application/dicom+json"
 
 
 @dataclass(frozen=True)
-class Site:
-    """A running gateway and the archive behind it."""
+class Service:
+    """The DICOMweb service of a running gateway."""
 
     running: RunningGateway
-    archive: SandboxArchive
 
     @property
     def url(self) -> str:
@@ -43,6 +42,13 @@ class Site:
             sent["Accept"] = accept
         return ask(self.url + path, method=method, headers=sent, body=body)
 
+
+@dataclass(frozen=True)
+class Site(Service):
+    """The same with the sandbox archive behind it."""
+
+    archive: SandboxArchive
+
     @contextmanager
     def behaving(self, **switches: Any) -> Iterator[SandboxArchive]:
         """Turn switches of the archive for the length of a block."""
@@ -54,23 +60,29 @@ class Site:
 
 
 @contextmanager
-def open_site(
-    archive: SandboxArchive,
-    *,
-    backend: Mapping[str, Any] | None = None,
-    http: Mapping[str, Any] | None = None,
-    **sections: Mapping[str, Any],
-) -> Iterator[Site]:
-    """Run a gateway over `archive`; settings of its backend, of the web side and of other sections override."""
-    main = {"ae_title": archive.ae_title, "host": archive.host, "port": archive.port, "move_grace_s": 0.3}
+def open_service(
+    *, backend: Mapping[str, Any], http: Mapping[str, Any] | None = None, **sections: Mapping[str, Any]
+) -> Iterator[Service]:
+    """Run a gateway in front of any archive on loopback; `backend` has at least its port."""
+    main = {"ae_title": "ARCHIVE", "host": "127.0.0.1", "move_grace_s": 0.3, **backend}
     settings = GatewaySettings.model_validate(
         {
             "http": {"listen": "127.0.0.1:0", "shutdown_grace_s": 1, **(http or {})},
             "dimse": {"listen": "127.0.0.1:0"},
-            "backends": {"main": {**main, **(backend or {})}},
+            "backends": {"main": main},
             **sections,
         }
     )
     with RunningGateway(settings) as running:
-        archive.add_move_destination("GATEWAY", "127.0.0.1", running.gateway.dimse_port)
-        yield Site(running, archive)
+        yield Service(running)
+
+
+@contextmanager
+def open_site(
+    archive: SandboxArchive, *, backend: Mapping[str, Any] | None = None, **sections: Mapping[str, Any]
+) -> Iterator[Site]:
+    """Run a gateway over `archive`, which it can move to; settings of its backend and of other sections override."""
+    main = {"ae_title": archive.ae_title, "host": archive.host, "port": archive.port, **(backend or {})}
+    with open_service(backend=main, **sections) as service:
+        archive.add_move_destination("GATEWAY", "127.0.0.1", service.running.gateway.dimse_port)
+        yield Site(service.running, archive)
