@@ -39,6 +39,10 @@ class StoreSubOperation:
         """Move Originator AE Title and Message ID (0000,1030), (0000,1031); ("", None) where absent."""
         return self._command.move_originator_ae_title or "", self._command.move_originator_message_id
 
+    def limit_silence(self, seconds: float) -> None:
+        """Have the association it came on wait no longer than this for each next byte."""
+        self._association.silence_timeout_s = seconds
+
     async def read_piece(self) -> bytes | memoryview | None:
         """Wait for more of the data set; None at its end. Raises as ``Association.read_piece``."""
         return await self._association.read_piece()

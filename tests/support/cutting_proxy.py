@@ -31,7 +31,9 @@ class Harm(Enum):
     HALF_CLOSE = auto()
     """The receiving side gets FIN and no more; the other direction goes on."""
     BLACK_HOLE = auto()
-    """Nothing passes any more in either direction, not even an end, and nobody is told."""
+    """Nothing passes any more in either direction, not even an end, and nobody is told; what passed then is lost."""
+    PAUSE = auto()
+    """Nothing passes until the link is let go on; then nothing has been lost."""
 
 
 class Way(Enum):
@@ -58,7 +60,7 @@ class _Link:
         self._note = note
         self._open = asyncio.Event()
         self._open.set()
-        self._is_cut = False
+        self._is_cut = self._is_lossy = False
         self.delay_s = 0.0
         self.pumps: list[asyncio.Task[None]] = []
 
@@ -77,7 +79,11 @@ class _Link:
                 passing = self._note(self, way, len(data))
                 await loop.sock_sendall(sink, data[:passing])
                 if passing < len(data):
-                    return  # the harm was done in between, what comes after it is lost
+                    await asyncio.sleep(0)  # the harm is done
+                    await self._wait_until_open()
+                    if self._is_lossy:
+                        return
+                    await loop.sock_sendall(sink, data[passing:])
             await self._wait_until_open()
             sink.shutdown(socket.SHUT_WR)
         except OSError:
@@ -100,11 +106,15 @@ class _Link:
             pump.cancel()
 
     def half_close(self, way: Way) -> None:
+        self.lose()
         with suppress(OSError):
             self._sockets[way][1].shutdown(socket.SHUT_WR)
 
     def hold(self) -> None:
         self._open.clear()
+
+    def lose(self) -> None:
+        self._is_lossy = True
 
     def let_go(self) -> None:
         self._open.set()
@@ -248,6 +258,9 @@ class CuttingProxy:
             case Harm.HALF_CLOSE:
                 link.half_close(damage.way)
             case Harm.BLACK_HOLE:
+                link.lose()
+                link.hold()
+            case Harm.PAUSE:
                 link.hold()
         self.harms += 1
         self._changed.set()

@@ -292,6 +292,8 @@ class _MoveRetrieval(Retrieval):
             arrived = None
         if arrived is None:
             self.outcome = self._final
+        else:
+            arrived.limit_silence(self._association.silence_timeout_s)  # the archive's, wherever it calls from
         return arrived
 
     def _limit(self) -> float:
