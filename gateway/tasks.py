@@ -8,6 +8,7 @@ returned task and cancels it.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -44,4 +45,5 @@ def _finish(task: asyncio.Task[Any]) -> None:
     if task.cancelled():
         return
     if (failure := task.exception()) is not None:
-        _log.error("task_failed", task=task.get_name(), error=type(failure).__name__, exc_info=failure)
+        where = traceback.format_tb(failure.__traceback__)[-3:]  # without its text, which may quote data
+        _log.error("task_failed", task=task.get_name(), error=type(failure).__name__, where=where)

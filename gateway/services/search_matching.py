@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import translate
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -124,9 +125,8 @@ def _fold(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def _wildcard(pattern: str) -> re.Pattern[str]:
-    parts = {"*": ".*", "?": "."}
-    expression = "".join(parts.get(character) or re.escape(character) for character in pattern)
-    return re.compile(expression, re.DOTALL)
+    # fnmatch's expressions never go back over a star, so that a pattern of many stars costs no more than the text
+    return re.compile(translate(pattern.replace("[", "[[]")))
 
 
 @lru_cache(maxsize=256)
