@@ -207,7 +207,7 @@ class StoreSettings(_Section):
     """STOW-RS."""
 
     max_instance_bytes: int = Field(default=0, ge=0)  # 0: none
-    max_head_bytes: int = Field(default=1_048_576, ge=65_536)  # held of each instance while looking for its UIDs
+    max_head_bytes: int = Field(default=4_194_304, ge=65_536)  # held of each instance while looking for its UIDs
 
 
 class LogSettings(_Section):

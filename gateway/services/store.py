@@ -295,9 +295,12 @@ class _StoreRequest:
             self._unreachable = error
 
     def _note_offer(self, head: InstanceHead) -> None:
-        """Propose what this request has brought so far on each association opened for it."""
-        syntaxes = dict.fromkeys((head.transfer_syntax_uid, *(_NATIVE if head.transfer_syntax_uid in _NATIVE else ())))
-        for uid in syntaxes:
+        """Propose what this request has brought so far on each association opened for it.
+
+        The native syntaxes are proposed with every class: whether they are accepted tells a refused transfer syntax
+        from a refused class, which some archives (dcmqrscp) do not tell apart in their result.
+        """
+        for uid in dict.fromkeys((head.transfer_syntax_uid, *_NATIVE)):
             self._offered[StorageContext(head.sop_class_uid, (uid,))] = None
 
     # --- waiting ---
