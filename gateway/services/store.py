@@ -240,7 +240,8 @@ class _StoreRequest:
                 raise self._unreachable
             unanswered = len(self._unanswered)
             try:
-                return await OutgoingInstance.open(self._archive, head, self._offered)
+                newest_first = tuple(reversed(self._offered))  # what does not fit into 128 contexts is cut off
+                return await OutgoingInstance.open(self._archive, head, newest_first)
             except BackendError as error:
                 if not unanswered or not _is_for_want_of_associations(error):
                     raise
@@ -300,8 +301,10 @@ class _StoreRequest:
         The native syntaxes are proposed with every class: whether they are accepted tells a refused transfer syntax
         from a refused class, which some archives (dcmqrscp) do not tell apart in their result.
         """
-        for uid in dict.fromkeys((head.transfer_syntax_uid, *_NATIVE)):
-            self._offered[StorageContext(head.sop_class_uid, (uid,))] = None
+        for uid in (*_NATIVE, head.transfer_syntax_uid):
+            context = StorageContext(head.sop_class_uid, (uid,))
+            self._offered.pop(context, None)
+            self._offered[context] = None
 
     # --- waiting ---
 

@@ -178,9 +178,22 @@ async def test_what_a_request_brings_is_offered_on_its_further_associations() ->
     archive = make_archive()
     await store(archive, [instance(0), instance(1, sop_class=MR), make_file(make_data_set(2), JPEG_LS)])
     native = [StorageContext(uid, (syntax,)) for uid in (CT, MR) for syntax in (EXPLICIT_VR_LE, IMPLICIT_VR_LE)]
-    assert archive.attempts[0].offered == tuple(native[:2])
-    assert archive.attempts[1].offered == tuple(native)
-    assert archive.attempts[2].offered == (*native, StorageContext(CT, (JPEG_LS,)))
+    assert set(archive.attempts[0].offered) == set(native[:2])
+    assert set(archive.attempts[1].offered) == set(native)
+    assert set(archive.attempts[2].offered) == {*native, StorageContext(CT, (JPEG_LS,))}
+    assert [attempt.offered[0] for attempt in archive.attempts] == [
+        StorageContext(attempt.instance.sop_class_uid, (attempt.instance.transfer_syntax_uid,))
+        for attempt in archive.attempts
+    ]
+
+
+async def test_what_an_instance_needs_is_offered_before_what_others_needed() -> None:
+    """128 contexts are possible; the rest is left out."""
+    archive = make_archive()
+    classes = [f"1.2.826.0.1.3680043.8.498.90.{number}" for number in range(60)]
+    await store(archive, [instance(number, sop_class=uid) for number, uid in enumerate(classes)])
+    for attempt, uid in zip(archive.attempts, classes, strict=True):
+        assert {context.sop_class_uid for context in attempt.offered[:2]} == {uid}
 
 
 # --- associations side by side ---

@@ -201,3 +201,11 @@ async def test_a_body_that_announces_itself_as_too_long_is_refused() -> None:
             assert response.status == 413
         async with client.post(url + "/store", data=b"x" * 10) as response:
             assert (response.status, await response.read()) == (200, b"x" * 10)
+
+
+async def test_a_body_that_nobody_reads_ends_the_connection() -> None:
+    async with serve(make_app()) as url, aiohttp.ClientSession() as client:
+        async with client.post(url + "/nowhere", data=b"x" * 100_000) as response:
+            assert (response.status, response.headers["Connection"]) == (404, "close")
+        async with client.post(url + "/store", data=b"x") as response:
+            assert response.status == 200 and "Connection" not in response.headers
