@@ -148,13 +148,17 @@ class InstanceStream:
             sends=self._archive.transfer_syntaxes_sent,
         )
         for attempt in plan:
-            if attempt.by_move in self._refused:
-                continue
-            async with aclosing(self._try(attempt)) as instances:
-                async for instance in instances:
-                    self._note_way(attempt, instance)
-                    yield instance
-            self._tried.add(attempt.by_move)
+            is_worth_it = attempt.by_move not in self._refused
+            while is_worth_it:
+                missing, broken = len(self._missing), self._broken
+                async with aclosing(self._try(attempt)) as instances:
+                    async for instance in instances:
+                        self._note_way(attempt, instance)
+                        yield instance
+                self._tried.add(attempt.by_move)
+                # cut off on the way: what it has brought so far, it will go on to bring
+                is_worth_it = self._broken > broken and 0 < len(self._missing) < missing
+                self._broken = 0 if is_worth_it else self._broken
             if not self._missing:
                 return
             if self._broken >= MAX_BROKEN_ATTEMPTS:

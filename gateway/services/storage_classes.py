@@ -16,13 +16,6 @@ _ROOT = "1.2.840.10008.5.1.4.1.1."
 _ENDINGS = ("Storage", "Storage - For Presentation", "Storage - For Processing")
 _NOT_STORED = frozenset({"1.2.840.10008.1.3.10"})
 
-ALL_STORAGE_CLASSES = tuple(
-    uid
-    for uid, (name, kind, *_) in UID_dictionary.items()
-    if kind == "SOP Class" and name.endswith(_ENDINGS) and uid not in _NOT_STORED
-)
-"""Every storage class of PS3.6, retired ones included, for archives keep what is old."""
-
 _BY_MODALITY = {
     "CR": ("1",),
     "CT": ("2", "2.1", "2.2"),
@@ -58,6 +51,17 @@ _COMMON = ("7", "7.2", "7.3", "7.4")
 """Secondary captures, which appear under any modality."""
 
 _WITHOUT_HINT = ("2", "4", "1", "1.1", "1.2", "6.1", "3.1", "20", "128", "12.1", "88.33", "88.22", "11.1", "104.1")
+
+
+_STANDARD = (
+    uid
+    for uid, (name, kind, *_) in UID_dictionary.items()
+    if kind == "SOP Class" and name.endswith(_ENDINGS) and uid not in _NOT_STORED
+)
+_NEWER = (_ROOT + suffix for suffixes in _BY_MODALITY.values() for suffix in suffixes)  # than the dictionary
+
+ALL_STORAGE_CLASSES = tuple(dict.fromkeys((*_STANDARD, *_NEWER)))
+"""Every storage class of PS3.6, retired ones included, for archives keep what is old."""
 
 
 def guess_classes(modalities: Iterable[str]) -> tuple[str, ...]:
