@@ -24,6 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from tests.support.dcmqrscp_profile import association_profile
@@ -284,6 +285,13 @@ class OrthancPeer(Peer):
         with urlopen(request, timeout=30) as response:
             content = response.read()
         return json.loads(content) if content else None
+
+    def upload(self, content: bytes) -> bool:
+        """Store a file by REST, which changes nothing of it; whether it was taken."""
+        request = Request(f"http://{LOOPBACK}:{self.http_port}/instances", data=content, method="POST")
+        with suppress(HTTPError), urlopen(request, timeout=30) as response:
+            return bool(response.read())
+        return False
 
     def add_move_destination(self, destination: MoveDestination) -> None:
         """Let a running Orthanc send to one more application entity."""
