@@ -121,6 +121,7 @@ class Archive:
         self._registry = registry
         self._classes_moved: set[str] = set()
         self._capabilities: QueryCapabilities | None = None
+        self._fuzzy_capabilities: QueryCapabilities | None = None
         self._abilities: RetrieveAbilities | None = None
         self._retrieve_times = RetrieveTimes(
             settings.retrieve_timeout_s, settings.cancel_timeout_s, settings.move_grace_s
@@ -128,6 +129,7 @@ class Archive:
         self._one_move = asyncio.Lock() if settings.move_correlation == "one-at-a-time" else None
         self._turns = MoveTurns()
         self._query_proposal = _propose_query(settings)
+        self._fuzzy_proposal = _propose_query(settings, fuzzy=True)
 
     # --- C-ECHO ---
 
@@ -156,21 +158,27 @@ class Archive:
 
     # --- C-FIND ---
 
-    async def query_capabilities(self) -> QueryCapabilities:
+    async def query_capabilities(self, *, fuzzy: bool = False) -> QueryCapabilities:
         """What was negotiated for C-FIND; opens an association the first time.
+
+        Parameters
+        ----------
+        fuzzy
+            Find out about fuzzy matching of names too. It is an option of the association, so it is asked for by
+            associations of its own and only when wanted; not asked for, it counts as not offered.
 
         Raises
         ------
         BackendError
             No association.
         """
-        if self._capabilities is None:
-            async with self._lease_query():
+        if (self._fuzzy_capabilities if fuzzy else self._capabilities) is None:
+            async with self._lease_query(self._fuzzy_proposal if fuzzy else self._query_proposal):
                 pass
-        return self._capabilities or QueryCapabilities()
+        return (self._fuzzy_capabilities if fuzzy else self._capabilities) or QueryCapabilities()
 
     @asynccontextmanager
-    async def find(self, keys: Identifier) -> AsyncIterator[FindResponses]:
+    async def find(self, keys: Identifier, *, fuzzy: bool = False) -> AsyncIterator[FindResponses]:
         """Ask with C-FIND Study Root and give the matches; leaving early cancels.
 
         The first response has arrived when the block begins.
@@ -179,6 +187,8 @@ class Archive:
         ----------
         keys
             The identifier, Query/Retrieve Level included.
+        fuzzy
+            Match person names as the archive sees fit, where it offers that; else literally (PS3.4 §C.5.1.1).
 
         Raises
         ------
@@ -190,7 +200,7 @@ class Archive:
         def start(association: Association) -> AbstractAsyncContextManager[FindResponses]:
             return query.find(association, lambda syntax: encode_identifier(keys, syntax), times)
 
-        async with self._operate(self._query_proposal, start) as responses:
+        async with self._operate(self._fuzzy_proposal if fuzzy else self._query_proposal, start) as responses:
             yield responses
 
     # --- C-GET and C-MOVE ---
@@ -198,7 +208,7 @@ class Archive:
     async def retrieve_abilities(self) -> RetrieveAbilities:
         """Whether the archive accepted C-GET and C-MOVE Study Root; opens an association the first time."""
         if self._abilities is None:
-            async with self._lease_query():
+            async with self._lease_query(self._query_proposal):
                 pass
         return self._abilities or RetrieveAbilities(can_get=True, can_move=True)
 
@@ -337,8 +347,8 @@ class Archive:
     # --- shared ---
 
     @asynccontextmanager
-    async def _lease_query(self) -> AsyncIterator[Association]:
-        async with self.pool.lease(self._query_proposal) as lease:
+    async def _lease_query(self, proposal: Proposal) -> AsyncIterator[Association]:
+        async with self.pool.lease(proposal) as lease:
             self._learn(lease.association)
             yield lease.association
 
@@ -385,14 +395,16 @@ class Archive:
             return operation
 
     def _learn(self, association: Association) -> None:
-        if association.proposal is not self._query_proposal or self._capabilities is not None:
-            return
         flags = association.extended.get(STUDY_ROOT_FIND, b"").ljust(4, b"\0")
-        self._capabilities = QueryCapabilities(*(flag == 1 for flag in flags[:4]))
-        self._abilities = RetrieveAbilities(
-            can_get=association.contexts.find(STUDY_ROOT_GET) is not None,
-            can_move=association.contexts.find(STUDY_ROOT_MOVE) is not None and self.can_receive,
-        )
+        capabilities = QueryCapabilities(*(flag == 1 for flag in flags[:4]))
+        if association.proposal is self._fuzzy_proposal:
+            self._fuzzy_capabilities = capabilities
+        elif association.proposal is self._query_proposal and self._capabilities is None:
+            self._capabilities = capabilities
+            self._abilities = RetrieveAbilities(
+                can_get=association.contexts.find(STUDY_ROOT_GET) is not None,
+                can_move=association.contexts.find(STUDY_ROOT_MOVE) is not None and self.can_receive,
+            )
 
     async def _wait_for_turn(self, stack: AsyncExitStack, lock: asyncio.Lock) -> None:
         try:
@@ -451,15 +463,14 @@ def _limit_pool(settings: BackendSettings) -> PoolLimits:
     return PoolLimits(settings.max_associations, settings.max_idle_s, settings.max_age_s, settings.pool_timeout_s)
 
 
-def _propose_query(settings: BackendSettings) -> Proposal:
+def _propose_query(settings: BackendSettings, *, fuzzy: bool = False) -> Proposal:
     """One proposal for everything without storage contexts, so that any query association serves any query.
 
     C-GET stands in it only to learn whether the archive knows it.
     """
     classes = (VERIFICATION, STUDY_ROOT_FIND, STUDY_ROOT_MOVE, STUDY_ROOT_GET)
-    flags = b"\1\1\1\1\1\1\1"[: settings.extended_negotiation_bytes]
-    if settings.relational is False and flags:
-        flags = b"\0" + flags[1:]
+    asked = bytes([settings.relational is not False, True, fuzzy, True, False, False, False])
+    flags = asked[: settings.extended_negotiation_bytes]
     return Proposal(
         tuple(ProposedSyntax(uid, QR_TRANSFER_SYNTAXES) for uid in classes),
         (ExtendedNegotiation(STUDY_ROOT_FIND, flags),) if flags else (),

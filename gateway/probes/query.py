@@ -55,7 +55,7 @@ async def probe_find(archive: Archive) -> tuple[Finding, Sample | None]:
 
     Raises nothing of the archive's: that is the finding.
     """
-    negotiated = await archive.query_capabilities()
+    negotiated = await archive.query_capabilities(fuzzy=True)
     options = {option: getattr(negotiated, option) for option in _OPTIONS}
     try:
         studies = await _find_studies(archive)

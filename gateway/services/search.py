@@ -89,7 +89,7 @@ class ArchiveSearch:
         Source: PS3.18 §10.6
         """
         query = parse_search_query(request.query)
-        plan = make_plan(request, query, await self._capabilities())
+        plan = make_plan(request, query, await self._capabilities(query))
         limit, limit_warnings = self._limit(query)
         run = _Run(self._archive, self._settings, self._refusals, plan, request.base_url)
         results = run.iter_results(query.offset, limit)
@@ -97,9 +97,9 @@ class ArchiveSearch:
             first = await anext(results, None)
             yield FoundResults(first, results, (*plan.warnings, *limit_warnings, *run.warnings))
 
-    async def _capabilities(self) -> QueryCapabilities:
+    async def _capabilities(self, query: SearchQuery) -> QueryCapabilities:
         """What was negotiated, relational queries overridden by configuration."""
-        negotiated = await self._archive.query_capabilities()
+        negotiated = await self._archive.query_capabilities(fuzzy=query.fuzzy)
         configured = self._archive.settings.relational
         if configured is None:
             return negotiated

@@ -41,7 +41,8 @@ class Finder:
     archive : Archive
         The one backend.
     compares_names : bool
-        Compare person names here where a response has status FF01.
+        Person names match literally: compare them here where a response has status FF01. If not, they match as the
+        archive sees fit.
     """
 
     def __init__(self, archive: Archive, *, compares_names: bool) -> None:
@@ -81,7 +82,7 @@ class Finder:
     async def _receive(self, step: Step, uids: Mapping[str, str]) -> AsyncGenerator[FindMatch, None]:
         above = {tag: {"vr": "UI", "Value": [uid]} for tag, uid in uids.items()}
         keys = dict(sorted({**step.keys, **above}.items()))
-        async with self._archive.find(keys) as matches:
+        async with self._archive.find(keys, fuzzy=not self._compares_names) as matches:
             async for match in matches:
                 yield match
 

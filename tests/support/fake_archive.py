@@ -76,6 +76,7 @@ class FakeArchive:
     ae_title: str = "FAKE"
     name: str = "fake"
     asked: list[dict[str, Model]] = field(default_factory=list)
+    asked_fuzzily: list[bool] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
     sent: int = 0
     open_finds: int = 0
@@ -85,13 +86,14 @@ class FakeArchive:
         self._associations = asyncio.Semaphore(self.settings.max_associations)
         self.left_early = asyncio.Event()
 
-    async def query_capabilities(self) -> QueryCapabilities:
+    async def query_capabilities(self, *, fuzzy: bool = False) -> QueryCapabilities:
         return self.capabilities
 
     @asynccontextmanager
-    async def find(self, keys: Mapping[str, Model]) -> AsyncIterator[AsyncIterator[FindMatch]]:
+    async def find(self, keys: Mapping[str, Model], *, fuzzy: bool = False) -> AsyncIterator[AsyncIterator[FindMatch]]:
         number = len(self.asked)
         self.asked.append(dict(keys))
+        self.asked_fuzzily.append(fuzzy)
         async with asyncio.timeout(5), self._associations:
             self.open_finds += 1
             self.most_open_finds = max(self.most_open_finds, self.open_finds)

@@ -23,6 +23,7 @@ from gateway.dimse.ul.events import (
     AssociateReject,
     AssociateRequest,
     ContextResult,
+    ExtendedNegotiation,
     PDataFragment,
     ProposedContext,
     ReleaseReply,
@@ -87,6 +88,7 @@ class PeerAssociation:
         results: dict[str, int] | None = None,
         transfer_syntaxes: dict[str, str] | None = None,
         roles: bool = True,
+        extended: tuple[ExtendedNegotiation, ...] | None = None,
         with_bytes: bytes = b"",
     ) -> AssociateRequest:
         """Accept every context with its first transfer syntax, but for abstract syntaxes named in `results`.
@@ -108,7 +110,7 @@ class PeerAssociation:
             max_length=self.max_length,
             implementation_class_uid="1.2.826.0.2",
             roles=tuple(RoleSelection(role.sop_class_uid, True, True) for role in request.roles) if roles else (),
-            extended=request.extended,
+            extended=request.extended if extended is None else extended,
         )
         await self.send_bytes(self.connection.send(accept) + with_bytes)
         return request
@@ -356,9 +358,7 @@ class ScriptedPeer:
             await asyncio.wait(self._tasks)
         failures = [failure for failure in self._failures if not isinstance(failure, asyncio.CancelledError)]
         failures += [
-            failure
-            for task in self._tasks
-            if not task.cancelled() and (failure := task.exception()) is not None
+            failure for task in self._tasks if not task.cancelled() and (failure := task.exception()) is not None
         ]
         if failures:
             raise failures[0]

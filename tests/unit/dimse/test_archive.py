@@ -13,6 +13,7 @@ from gateway.dimse.commands import CommandField
 from gateway.dimse.contexts import MAX_CONTEXTS
 from gateway.dimse.scu.storage import InstanceToStore
 from gateway.dimse.uids import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
+from gateway.dimse.ul.events import ExtendedNegotiation
 from gateway.errors import (
     AssociationRejected,
     BackendError,
@@ -41,6 +42,11 @@ PAYLOAD = bytes(100_000)
 async def serve(peer: PeerAssociation, destination: Destination | None = None) -> None:
     """A well-behaved archive with one match and one instance."""
     await peer.accept()
+    await serve_requests(peer, destination)
+
+
+async def serve_requests(peer: PeerAssociation, destination: Destination | None = None) -> None:
+    """The same, once accepted."""
     while True:
         request = await peer.receive()
         match request.command.command_field:
@@ -187,7 +193,7 @@ class TestNegotiation:
             await peer.accept(results={STUDY_ROOT_MOVE: 3})
 
         async with ScriptedPeer(script) as peer, archive_at(peer.port) as archive:
-            assert await archive.query_capabilities() == QueryCapabilities(True, True, True, True)
+            assert await archive.query_capabilities() == QueryCapabilities(True, True, False, True)
             assert await archive.retrieve_abilities() == RetrieveAbilities(can_get=True, can_move=False)
             await archive.query_capabilities()
             assert archive.pool.statistics.opened == 1
@@ -196,8 +202,8 @@ class TestNegotiation:
     @pytest.mark.parametrize(
         ("settings", "asked", "learnt"),
         [
-            ({}, b"\1\1\1\1", QueryCapabilities(True, True, True, True)),
-            ({"relational": False}, b"\0\1\1\1", QueryCapabilities(False, True, True, True)),
+            ({}, b"\1\1\0\1", QueryCapabilities(True, True, False, True)),
+            ({"relational": False}, b"\0\1\0\1", QueryCapabilities(False, True, False, True)),
             ({"extended_negotiation_bytes": 1}, b"\1", QueryCapabilities(True)),
             ({"extended_negotiation_bytes": 0}, None, QueryCapabilities()),
         ],
@@ -211,6 +217,22 @@ class TestNegotiation:
             assert request is not None
             items = {item.sop_class_uid: item.information for item in request.extended}
             assert items == ({} if asked is None else {STUDY_ROOT_FIND: asked})
+
+    @pytest.mark.parametrize("offered", [True, False])
+    async def test_names_match_literally_unless_wanted(self, offered: bool) -> None:
+        async def script(peer: PeerAssociation) -> None:
+            answer = bytes([1, 1, offered, 1])
+            await peer.accept(extended=(ExtendedNegotiation(STUDY_ROOT_FIND, answer),))
+            await serve_requests(peer)
+
+        async with ScriptedPeer(script) as peer, archive_at(peer.port) as archive:
+            assert (await archive.query_capabilities(fuzzy=True)).fuzzy is offered
+            for fuzzy in (False, True, False):
+                async with archive.find(STUDY, fuzzy=fuzzy) as responses:
+                    assert [match async for match in responses]
+            requests = [association.request for association in peer.associations]
+            flags = [item.information for request in requests if request for item in request.extended]
+            assert flags == [b"\1\1\1\1", b"\1\1\0\1"]
 
     async def test_titles_and_identity(self) -> None:
         settings = {"calling_ae_title": "OTHER", "user_name": "u", "password": "p", "move_destination": "DEST"}

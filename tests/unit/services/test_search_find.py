@@ -59,6 +59,7 @@ async def test_answers_without_all_keys_are_marked_and_compared_by_name_too() ->
     for compares_names, count in ((True, 2), (False, 3)):
         found = [model async for model in finder(archive, compares_names=compares_names).find(step, {})]
         assert len(found) == count and all(KEYS_LEFT_OUT in model for model in found)
+    assert archive.asked_fuzzily == [False, True]
 
 
 async def test_an_answer_that_cannot_be_read_is_the_archives_fault() -> None:
@@ -67,7 +68,7 @@ async def test_an_answer_that_cannot_be_read_is_the_archives_fault() -> None:
         ae_title = "BROKEN"
 
         @asynccontextmanager
-        async def find(self, keys: object) -> Any:
+        async def find(self, keys: object, *, fuzzy: bool) -> Any:
             async def answers() -> Any:
                 yield FindMatch(b"\x08\x00\x05\x00CS\xff\xffISO", EXPLICIT_VR_LE, True)
 
