@@ -105,7 +105,7 @@ class Saboteur:
     async def _kill_client(self, lane: Lane, task: Task) -> None:
         async with RawClient(lane.url) as client:
             fields = {"Content_Type": STORE_TYPE, "Content_Length": len(task.upload)} if task.upload else {}
-            await client.ask(task.path, method=task.method, accept=task.accept, **fields)
+            await client.ask(task.path, method=task.method, accept=task.accept, Connection="close", **fields)
             if task.upload:
                 await client.send(task.upload[: self._random.randrange(len(task.upload))])
                 await asyncio.sleep(self._random.random() * 0.01)
