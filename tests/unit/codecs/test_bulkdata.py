@@ -151,3 +151,11 @@ def test_every_bulk_uri_of_a_sample_leads_to_its_value(name: str) -> None:
         value = _extract(path, sample.data_set, sample.transfer_syntax_uid, 5000)
         if not path.endswith("7FE00010"):
             assert value == _value_at(data_set, path), path
+
+
+def test_compressed_images_are_told_from_other_values() -> None:
+    data = element(0x00080018, "UI", b"1.2\0") + encapsulated(0x7FE00010, b"\xff\xd8\xff\xd9")
+    for path, expected in (("00080018", False), ("7FE00010", True)):
+        extractor = BulkdataExtractor("1.2.840.10008.1.2.4.50", path)
+        extractor.feed(data)
+        assert (extractor.is_complete, extractor.is_encapsulated) == (True, expected)

@@ -335,3 +335,27 @@ def test_dropped_values_take_no_memory() -> None:
     for _ in range(2048):
         builder.feed(chunk)
     assert builder.finish() == {"7FE00010": {"vr": "OW", "BulkDataURI": _uri("7FE00010")}}
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_what_stands_before_the_damage_is_salvaged(size: int) -> None:
+    whole = _element(0x00080018, "UI", b"1.2\0") + _sequence(0x00400275, _element(0x00400009, "SH", b"ID"))
+    opened = pack("<HH2sHI", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF) + pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    damaged = whole + opened + _element(0x0040A040, "CS", b"TEXT") + pack("<HH2sHI", 0x40, 0xA160, b"UT", 0, 50)
+    builder = JsonModelBuilder(EXPLICIT_VR_LE, bulkdata_uri=_uri)
+    with pytest.raises(DecodeError):
+        _build(builder, damaged, size)
+    model = builder.salvage()
+    assert list(model) == ["00080018", "00400275", "0040A730"]
+    assert model["0040A730"]["Value"] == [{"0040A040": {"vr": "CS", "Value": ["TEXT"]}}]
+
+
+def test_what_stands_before_the_damage_in_one_piece_is_salvaged() -> None:
+    deep = b"".join(
+        pack("<HH2sHI", 0x40, 0xA730, b"SQ", 0, 0xFFFFFFFF) + pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+        for _ in range(100)
+    )
+    builder = JsonModelBuilder(EXPLICIT_VR_LE, bulkdata_uri=_uri)
+    with pytest.raises(DecodeError):
+        builder.feed(_element(0x00080018, "UI", b"1.2\0") + deep)  # nested too deep
+    assert builder.salvage()["00080018"] == {"vr": "UI", "Value": ["1.2"]}

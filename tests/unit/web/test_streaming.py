@@ -359,3 +359,19 @@ async def test_the_first_item_can_be_looked_at() -> None:
     first, items = await first_of(Source()())
     assert first is None
     assert [item async for item in items] == []
+
+
+async def test_a_head_request_closes_what_it_began_to_read() -> None:
+    inner = Source(b"x", b"y")
+    parts = Source(Part(DICOM, None, inner()))
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await stream_multipart(request, parts(), ResponseHead(), stall_s=STALL_S)
+
+    app = make_app(handler)
+    async with serve(app) as url, aiohttp.ClientSession() as client, client.head(url) as response:
+        assert (response.status, await response.read()) == (200, b"")
+        async with asyncio.timeout(10):
+            await inner.closed.wait()
+            await parts.closed.wait()
+    assert inner.taken == 1
