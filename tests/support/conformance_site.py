@@ -61,7 +61,11 @@ class Site(Service):
 
 @contextmanager
 def open_service(
-    *, backend: Mapping[str, Any], http: Mapping[str, Any] | None = None, **sections: Mapping[str, Any]
+    *,
+    backend: Mapping[str, Any],
+    http: Mapping[str, Any] | None = None,
+    more_backends: Mapping[str, Any] | None = None,
+    **sections: Mapping[str, Any],
 ) -> Iterator[Service]:
     """Run a gateway in front of any archive on loopback; `backend` has at least its port."""
     main = {"ae_title": "ARCHIVE", "host": "127.0.0.1", "move_grace_s": 0.3, **backend}
@@ -69,7 +73,7 @@ def open_service(
         {
             "http": {"listen": "127.0.0.1:0", "shutdown_grace_s": 1, **(http or {})},
             "dimse": {"listen": "127.0.0.1:0"},
-            "backends": {"main": main},
+            "backends": {"main": main, **(more_backends or {})},
             **sections,
         }
     )
