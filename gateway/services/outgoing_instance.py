@@ -29,6 +29,9 @@ from gateway.services.store_results import PROCESSING_FAILURE, Failed, Stored
 
 __all__ = ["OutgoingInstance"]
 
+_GATHERED_BYTES = 256
+"""No value is looked at; short ones are read in one step if they are gathered, which halves the time for a head."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -49,7 +52,7 @@ class OutgoingInstance:
         self._ae_title = ae_title
         self._stack = stack
         self._operation = operation
-        self._structure: Tokenizer | None = Tokenizer(head.transfer_syntax_uid, gather_limit=0)
+        self._structure: Tokenizer | None = Tokenizer(head.transfer_syntax_uid, gather_limit=_GATHERED_BYTES)
 
     @classmethod
     async def open(cls, archive: Archive, head: InstanceHead, offered: Collection[StorageContext]) -> Self:
