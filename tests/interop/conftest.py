@@ -20,6 +20,9 @@ from tests.support.samples import sample_files
 from tests.support.wado import split_file
 
 METHODS = ("c-get", "c-move")
+AT_MOST = {"orthanc": 2, "dcmqrscp": 6, "dcmany": 6, "sandbox": 6}
+"""Associations of each backend: Orthanc here serves eight at once, idle ones included, and has three backends."""
+
 CONVERTED = (ImplicitVRLittleEndian, ExplicitVRBigEndian)
 MANY = 128
 """Associations allowed: dcmqrscp counts those of processes that have ended and are not yet reaped, too."""
@@ -115,7 +118,7 @@ def served(archives: tuple[dict[str, Loaded], int]) -> Iterator[Served]:
     loaded, port = archives
     backends = {
         f"{kind}-{method}": BackendSettings(
-            ae_title=archive.ae_title, host=LOOPBACK, port=archive.port, retrieve=method, max_associations=6
+            ae_title=archive.ae_title, host=LOOPBACK, port=archive.port, retrieve=method, max_associations=AT_MOST[kind]
         )
         for kind, archive in loaded.items()
         for method in (*METHODS, "auto")
