@@ -18,26 +18,31 @@ from gateway.dimse.association import Association
 from gateway.dimse.contexts import MAX_CONTEXTS, Proposal, ProposedSyntax
 from gateway.dimse.move_routing import MoveRegistry
 from gateway.dimse.move_turns import MoveTurns
-from gateway.dimse.pool import Pool, PoolLimits
-from gateway.dimse.requestor import Peer
+from gateway.dimse.pool import Pool
+from gateway.dimse.proposals import (
+    QueryCapabilities,
+    RetrieveAbilities,
+    StorageContext,
+    check_roles,
+    describe_peer,
+    limit_pool,
+    propose_get,
+    propose_query,
+)
 from gateway.dimse.scu import query, retrieve, storage, verification
 from gateway.dimse.scu.query import FindResponses, QueryTimes
 from gateway.dimse.scu.retrieve import Retrieval, RetrieveTimes
 from gateway.dimse.scu.storage import InstanceToStore, StoreOperation
 from gateway.dimse.uids import (
-    QR_TRANSFER_SYNTAXES,
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
-    VERIFICATION,
 )
-from gateway.dimse.ul.events import ExtendedNegotiation, UserIdentity
 from gateway.errors import (
     AssociationAborted,
     ConnectionLost,
     DimseTimeout,
     MoveDestinationUnavailable,
-    NoAcceptedContext,
     PoolTimeout,
 )
 
@@ -45,32 +50,6 @@ __all__ = ["Archive", "Identifier", "QueryCapabilities", "RetrieveAbilities", "S
 
 Identifier = Mapping[str, dict[str, Any]]
 """Keys of an identifier: DICOM JSON Model attributes by tag, the level (0008,0052) among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueryCapabilities:
-    """What C-FIND options the archive accepted in extended negotiation (PS3.4 §C.5.1)."""
-
-    relational: bool = False
-    combined_datetime: bool = False
-    fuzzy: bool = False
-    timezone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RetrieveAbilities:
-    """Which ways of retrieving the archive accepted; a C-GET may still fail for want of the SCP role."""
-
-    can_get: bool
-    can_move: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StorageContext:
-    """A storage class and transfer syntaxes to offer for it in one context of a C-GET, preferred first."""
-
-    sop_class_uid: str
-    transfer_syntaxes: tuple[str, ...]
 
 
 class _Answering(Protocol):
@@ -117,7 +96,7 @@ class Archive:
         self.calling_ae_title = settings.calling_ae_title or ae_title
         self.move_destination = settings.move_destination or ae_title
         self.can_receive = can_receive
-        self.pool = Pool(_describe_peer(settings, self.calling_ae_title), _limit_pool(settings))
+        self.pool = Pool(describe_peer(settings, self.calling_ae_title), limit_pool(settings))
         self._registry = registry
         self._classes_moved: set[str] = set()
         self._capabilities: QueryCapabilities | None = None
@@ -128,8 +107,8 @@ class Archive:
         )
         self._one_move = asyncio.Lock() if settings.move_correlation == "one-at-a-time" else None
         self._turns = MoveTurns()
-        self._query_proposal = _propose_query(settings)
-        self._fuzzy_proposal = _propose_query(settings, fuzzy=True)
+        self._query_proposal = propose_query(settings)
+        self._fuzzy_proposal = propose_query(settings, fuzzy=True)
 
     # --- C-ECHO ---
 
@@ -254,10 +233,10 @@ class Archive:
         """
 
         def start(association: Association) -> AbstractAsyncContextManager[Retrieval]:
-            _check_roles(association, contexts)
+            check_roles(association, contexts)
             return retrieve.get(association, lambda syntax: encode_identifier(keys, syntax), self._retrieve_times)
 
-        async with self._operate(_propose_get(contexts), start) as retrieval:
+        async with self._operate(propose_get(contexts), start) as retrieval:
             yield retrieval
 
     @asynccontextmanager
@@ -439,54 +418,3 @@ class _OfferedSyntaxes:
 
     def __contains__(self, uid: object) -> bool:
         return uid in self.registry.offered_by(self.ae_title)
-
-
-def _describe_peer(settings: BackendSettings, calling_ae_title: str) -> Peer:
-    identity = None
-    if settings.user_name is not None:
-        kind = 2 if settings.password is not None else 1
-        identity = UserIdentity(kind, settings.user_name.encode(), (settings.password or "").encode())
-    return Peer(
-        settings.host,
-        settings.port,
-        settings.ae_title,
-        calling_ae_title,
-        settings.max_pdu_bytes,
-        settings.connect_timeout_s,
-        settings.associate_timeout_s,
-        settings.silence_timeout_s,
-        identity,
-    )
-
-
-def _limit_pool(settings: BackendSettings) -> PoolLimits:
-    return PoolLimits(settings.max_associations, settings.max_idle_s, settings.max_age_s, settings.pool_timeout_s)
-
-
-def _propose_query(settings: BackendSettings, *, fuzzy: bool = False) -> Proposal:
-    """One proposal for everything without storage contexts, so that any query association serves any query.
-
-    C-GET stands in it only to learn whether the archive knows it.
-    """
-    classes = (VERIFICATION, STUDY_ROOT_FIND, STUDY_ROOT_MOVE, STUDY_ROOT_GET)
-    asked = bytes([settings.relational is not False, True, fuzzy, True, False, False, False])
-    flags = asked[: settings.extended_negotiation_bytes]
-    return Proposal(
-        tuple(ProposedSyntax(uid, QR_TRANSFER_SYNTAXES) for uid in classes),
-        (ExtendedNegotiation(STUDY_ROOT_FIND, flags),) if flags else (),
-    )
-
-
-def _propose_get(contexts: Sequence[StorageContext]) -> Proposal:
-    storage_syntaxes = (
-        ProposedSyntax(context.sop_class_uid, context.transfer_syntaxes, scp=True) for context in contexts
-    )
-    return Proposal((ProposedSyntax(STUDY_ROOT_GET, QR_TRANSFER_SYNTAXES), *storage_syntaxes), exact=True)
-
-
-def _check_roles(association: Association, contexts: Sequence[StorageContext]) -> None:
-    """Some storage context must be accepted with the SCP role, else nothing could arrive."""
-    if any(association.contexts.find(context.sop_class_uid, scp=True) for context in contexts):
-        return
-    worst = max(association.contexts.worst_result(context.sop_class_uid) for context in contexts)
-    raise NoAcceptedContext(association.ae_title, contexts[0].sop_class_uid, worst)
