@@ -9,17 +9,13 @@ from structlog.testing import capture_logs
 
 from gateway.sandbox import SandboxArchive
 from gateway.sandbox.behaviour import Behaviour
-from tests.support.conformance_site import Site, open_site
-from tests.support.small_archive import write_small_archive
+from tests.support.conformance_site import Site, open_site, run_small_archive
 
 
 @pytest.fixture(scope="session")
 def small_archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxArchive]:
     """A sandbox archive with the small studies."""
-    folder = tmp_path_factory.mktemp("conformance")
-    with SandboxArchive(folder / "archive") as archive:
-        for path in write_small_archive(folder):
-            archive.index.add_file(path)
+    with run_small_archive(tmp_path_factory.mktemp("conformance")) as archive:
         yield archive
 
 

@@ -269,8 +269,8 @@ def test_a_body_over_the_limit_is_413(shelf: SandboxArchive) -> None:
         assert "5000" in announced.json["detail"]
         assert len(shelf.index) == 0
         found = site.send("POST", "/studies", JSON, body=chunked, Content_Type=MULTIPART, Transfer_Encoding="chunked")
-        assert found.status in (202, 413)  # 202 where an instance was stored before the limit showed
-        assert found.status == 413 or stored_uids(found) == ["8.1.1"]
+        # the limit may show before or after the first instance is stored, and the answer says which
+        assert (found.status, len(shelf.index)) in ((413, 0), (202, 1))
 
 
 def test_an_instance_over_the_limit_fails_alone(shelf: SandboxArchive) -> None:

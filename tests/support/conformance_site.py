@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gateway.config import GatewaySettings
 from gateway.sandbox import SandboxArchive
 from gateway.sandbox.behaviour import Behaviour
 from tests.support.running_gateway import RunningGateway
+from tests.support.small_archive import write_small_archive
 from tests.support.web_client import WebResponse, ask
 
-__all__ = ["JSON", "Service", "Site", "open_service", "open_site"]
+__all__ = ["JSON", "Service", "Site", "open_service", "open_site", "run_small_archive"]
 
 JSON = "application/dicom+json"
+
+
+@contextmanager
+def run_small_archive(folder: Path) -> Iterator[SandboxArchive]:
+    """A sandbox archive with the small studies; `folder` is empty."""
+    with SandboxArchive(folder / "archive") as archive:
+        for path in write_small_archive(folder):
+            archive.index.add_file(path)
+        yield archive
 
 
 @dataclass(frozen=True)
