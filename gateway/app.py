@@ -21,11 +21,11 @@ from gateway.dimse.acceptor import Acceptor
 from gateway.dimse.application_entity import run_application_entity
 from gateway.dimse.archive import Archive
 from gateway.errors import ConfigurationError
-from gateway.services.metadata import MetadataService
-from gateway.services.pixel_stream import PixelDataService
-from gateway.services.retrieve import RetrieveService
-from gateway.services.search import ArchiveSearch
-from gateway.services.store import StoreService
+from gateway.services.retrieve.metadata import MetadataService
+from gateway.services.retrieve.pixel_stream import PixelDataService
+from gateway.services.retrieve.service import RetrieveService
+from gateway.services.search.service import ArchiveSearch
+from gateway.services.store.service import StoreService
 from gateway.web.backends import BackendServices
 from gateway.web.health import add_health_routes
 from gateway.web.middleware import install

@@ -19,8 +19,8 @@ from gateway.errors import AssociationAborted, BackendError, ConnectionLost, NoA
 from gateway.probes.diagnosis import Listener, diagnose
 from gateway.probes.findings import Finding, Result
 from gateway.probes.query import Sample
-from gateway.services.context_offers import list_single_forms, offer_contexts, offer_single_form
-from gateway.services.transfer_demand import ANY_STORED, AS_STORED
+from gateway.services.retrieve.context_offers import list_single_forms, offer_contexts, offer_single_form
+from gateway.services.retrieve.transfer_demand import ANY_STORED, AS_STORED
 
 __all__ = ["probe_get", "probe_move"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from gateway.config import HttpSettings
 from gateway.services.contracts import SearchService
-from gateway.services.metadata import MetadataService
-from gateway.services.pixel_stream import PixelDataService
-from gateway.services.retrieve import RetrieveService
-from gateway.services.store import StoreService
+from gateway.services.retrieve.metadata import MetadataService
+from gateway.services.retrieve.pixel_stream import PixelDataService
+from gateway.services.retrieve.service import RetrieveService
+from gateway.services.store.service import StoreService
 from gateway.web.urls import service_path
 
 __all__ = ["BackendServices"]

@@ -13,10 +13,10 @@ from gateway.codecs.dicom_xml import encode_native_xml
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameStart
 from gateway.errors import NotAcceptable, UnknownResource
 from gateway.resources import ResourcePath, parse_frame_list
-from gateway.services.metadata import MetadataStream
-from gateway.services.pixel_stream import PixelStream
-from gateway.services.retrieve import InstanceStream
-from gateway.services.transfer_demand import TransferDemand
+from gateway.services.retrieve.metadata import MetadataStream
+from gateway.services.retrieve.pixel_stream import PixelStream
+from gateway.services.retrieve.service import InstanceStream
+from gateway.services.retrieve.transfer_demand import TransferDemand
 from gateway.web.backends import BackendServices
 from gateway.web.negotiation import (
     AcceptableFrames,

@@ -23,8 +23,8 @@ from gateway.resources import Level
 from gateway.sandbox.archive import SandboxArchive
 from gateway.sandbox.behaviour import Behaviour
 from gateway.services.contracts import SearchRequest
-from gateway.services.search import MORE_RESULTS, UNSUPPORTED, ArchiveSearch
-from gateway.services.search_keys import REQUIRED_TAGS
+from gateway.services.search.keys import REQUIRED_TAGS
+from gateway.services.search.service import MORE_RESULTS, UNSUPPORTED, ArchiveSearch
 from gateway.tasks import running_tasks
 from tests.support.peers import LOOPBACK, DcmqrscpPeer, OrthancPeer
 

@@ -13,8 +13,8 @@ from gateway.dimse.application_entity import run_application_entity
 from gateway.dimse.archive import Archive
 from gateway.resources import ResourcePath
 from gateway.sandbox import Behaviour, SandboxArchive
-from gateway.services.retrieve import RetrieveService
-from gateway.services.transfer_demand import AS_STORED, TransferDemand
+from gateway.services.retrieve.service import RetrieveService
+from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 from gateway.tasks import running_tasks
 from tests.support.cancellation import settle
 from tests.unit.sandbox.conftest import MR, make_instance, save

@@ -19,7 +19,8 @@ from gateway.config import (
     SearchSettings,
     StoreSettings,
 )
-from gateway.services import search, search_plan
+from gateway.services.search import plan as search_plan
+from gateway.services.search import service as search
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -91,9 +91,7 @@ OURS = (CommandField.C_STORE_RQ, CommandField.C_ECHO_RQ, CommandField.C_CANCEL_R
 @pytest.mark.parametrize("number", [field for field in CommandField if not field.is_response and field not in OURS])
 async def test_other_services_are_declined(number: CommandField) -> None:
     async with Destination() as destination, destination.connect() as peer:
-        request = Command(
-            command_field=number, message_id=7, affected_sop_class_uid=STUDY_ROOT_FIND, has_data_set=True
-        )
+        request = Command(command_field=number, message_id=7, affected_sop_class_uid=STUDY_ROOT_FIND, has_data_set=True)
         await peer.send(1, request, bytes(50_000))
         answer = (await peer.receive()).command
         assert answer.command_field == number | 0x8000

@@ -23,6 +23,7 @@ OTHER = Proposal((ProposedSyntax("1.2.3", QR_TRANSFER_SYNTAXES),))
 EXACT = Proposal((ProposedSyntax("1.2.4", QR_TRANSFER_SYNTAXES),), exact=True)
 PROPOSALS = (ECHO, OTHER, EXACT)
 
+
 async def answer_echoes(peer: PeerAssociation) -> None:
     await peer.accept()
     while True:

@@ -16,7 +16,7 @@ import pytest
 from gateway.app import Gateway, run_gateway
 from gateway.config import GatewaySettings
 from gateway.sandbox import Behaviour, Disturbance, Fault, Moment, SandboxArchive
-from gateway.services.inventory import HeldInstance
+from gateway.services.retrieve.inventory import HeldInstance
 from gateway.tasks import running_tasks
 from tests.support.cancellation import settle
 from tests.support.retrieve_site import METHODS, SHORT, fill

@@ -16,8 +16,8 @@ from yarl import URL
 from gateway.config import EmptySearch, HttpSettings, SearchSettings
 from gateway.errors import BadParameter, ConnectionLost, GatewayError, NotAcceptable
 from gateway.services.contracts import SearchService
-from gateway.services.search import MORE_RESULTS, ArchiveSearch
-from gateway.services.search_plan import FUZZY_UNSUPPORTED
+from gateway.services.search.plan import FUZZY_UNSUPPORTED
+from gateway.services.search.service import MORE_RESULTS, ArchiveSearch
 from gateway.tasks import running_tasks
 from gateway.web.backends import BackendServices
 from gateway.web.search import SearchHandlers

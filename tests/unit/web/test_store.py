@@ -24,8 +24,8 @@ from gateway.errors import (
     PoolTimeout,
 )
 from gateway.resources import ResourcePath
-from gateway.services.store import StoreService
-from gateway.services.store_results import Failed, Stored, StoreResult, Unreadable
+from gateway.services.store.results import Failed, Stored, StoreResult, Unreadable
+from gateway.services.store.service import StoreService
 from gateway.tasks import running_tasks
 from gateway.web.backends import BackendServices
 from gateway.web.middleware import install

@@ -109,9 +109,7 @@ async def test_cancelled_while_draining_aborts() -> None:
         cancelled.set()
 
     async with associated(script) as (association, archive):
-        draining = asyncio.create_task(
-            cancel_and_drain(association, 7, 3, CommandField.C_GET_RSP, timeout=LONG_S)
-        )
+        draining = asyncio.create_task(cancel_and_drain(association, 7, 3, CommandField.C_GET_RSP, timeout=LONG_S))
         await cancelled.wait()
         draining.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -1,0 +1,248 @@
+"""Frames and bulk data: the wanted bytes of one instance, taken out of its data set as it streams by.
+
+(PS3.18 §10.4.1.1.5–6, §10.4.3.3.5–6.) The instance is fetched for each request and nothing of it is kept, so every
+Bulkdata URI given out stays good. Once the wanted bytes have passed, what is left of the instance is read to its
+end where that is near and otherwise cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol, Self, TypeAlias
+
+from gateway.codecs import Buffer
+from gateway.codecs.bulkdata import BulkdataExtractor
+from gateway.codecs.frames import FrameChunk, FrameEnd, FrameExtractor, FrameStart
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
+from gateway.errors import DecodeError, NotAcceptable, UnknownResource
+from gateway.resources import ResourcePath
+from gateway.services.retrieve.received_instance import ReceivedInstance
+from gateway.services.retrieve.service import InstanceStream, RetrieveService
+from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
+
+__all__ = ["PixelDataService", "PixelEvent", "PixelStream"]
+
+PIXEL_DATA_PATHS = frozenset({"7FE00010", "7FE00008", "7FE00009"})
+
+TAIL_BYTES = 4_194_304
+"""What is read of an instance after the wanted bytes, so that an ordinary one ends in order."""
+
+PixelEvent: TypeAlias = FrameStart | FrameChunk | FrameEnd
+"""A frame or bulk value, numbered from 1, in pieces."""
+
+
+class _Extractor(Protocol):
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything wanted has been given."""
+
+    @property
+    def value_count(self) -> int:
+        """How many values will come; known when the first one begins."""
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the values are encoded in the transfer syntax of the data set; known when the first one begins."""
+
+    def feed(self, data: Buffer) -> Iterable[PixelEvent]:
+        """What the next piece of the data set holds of it."""
+
+    def finish(self) -> Iterable[PixelEvent]:
+        """The same at the end of the data set."""
+
+
+class _FrameValues(FrameExtractor):
+    """Some or all frames; the frames of a video are one value (PS3.18 §10.4.3.3.6)."""
+
+    def __init__(self, transfer_syntax_uid: str, wanted: Sequence[int] | None) -> None:
+        super().__init__(transfer_syntax_uid, wanted)
+        self._asked = None if wanted is None else len(wanted)
+        self._is_video = get_transfer_syntax(transfer_syntax_uid).video
+
+    @property
+    def value_count(self) -> int:
+        if self._is_video:
+            return 1
+        header = self.header
+        return self._asked or (header.frame_count if header is not None else 1)
+
+    @property
+    def is_compressed(self) -> bool:
+        return self.header is not None and not self.header.frame_bits
+
+
+class _BulkValue:
+    """A bulk value as one numbered item, so that it is written like a frame."""
+
+    value_count = 1
+
+    def __init__(self, transfer_syntax_uid: str, path: str) -> None:
+        self._extractor = BulkdataExtractor(transfer_syntax_uid, path)
+        self._begun = self._ended = False
+
+    @property
+    def is_complete(self) -> bool:
+        return self._extractor.is_complete
+
+    @property
+    def is_compressed(self) -> bool:
+        return self._extractor.is_encapsulated
+
+    def feed(self, data: Buffer) -> Iterable[PixelEvent]:
+        return self._number(self._extractor.feed(data))
+
+    def finish(self) -> Iterable[PixelEvent]:
+        return self._number(self._extractor.finish())
+
+    def _number(self, pieces: list[Buffer]) -> list[PixelEvent]:
+        events: list[PixelEvent] = [FrameChunk(piece) for piece in pieces]
+        if not self._begun and (pieces or self.is_complete):
+            self._begun = True
+            events.insert(0, FrameStart(1))
+        if self._begun and self.is_complete and not self._ended:
+            self._ended = True
+            events.append(FrameEnd())
+        return events
+
+
+class PixelStream:
+    """The wanted values of one instance; iterated once, the first has begun when it is handed out.
+
+    Attributes
+    ----------
+    transfer_syntax_uid : str
+        Of the values: Explicit VR Little Endian for all but compressed pixel data, which stays as the archive sends it.
+    count : int
+        Values to come; for all frames of encapsulated Pixel Data, as many as Number of Frames says.
+    """
+
+    def __init__(self, instances: InstanceStream, make: _ExtractorFactory) -> None:
+        self._instances = instances
+        self._make = make
+        self.count = 1
+        self.transfer_syntax_uid = EXPLICIT_VR_LE
+        self._events = self._generate()
+        self._first: PixelEvent | None = None
+
+    async def begin(self) -> None:
+        """Wait for the first byte wanted.
+
+        Raises
+        ------
+        UnknownResource
+            The instance has no such value or frame.
+        BackendError
+            The archive failed.
+        """
+        try:
+            self._first = await anext(self._events)
+        except StopAsyncIteration:
+            raise UnknownResource("bulk data") from None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PixelEvent:
+        """Give the next frame start, piece or end, in order. Raises as :meth:`begin`."""
+        if (event := self._first) is not None:
+            self._first = None
+            return event
+        return await anext(self._events)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        await self._events.aclose()
+
+    async def _generate(self) -> AsyncGenerator[PixelEvent, None]:
+        async for instance in self._instances:
+            extractor = self._make(instance)
+            try:
+                surplus = 0
+                while (piece := await instance.read_piece()) is not None:
+                    if extractor.is_complete:
+                        surplus += len(piece)
+                        if surplus > TAIL_BYTES:
+                            return
+                        continue
+                    for event in extractor.feed(piece):
+                        self._describe(instance, extractor)
+                        yield event
+                for event in extractor.finish():
+                    self._describe(instance, extractor)
+                    yield event
+            except DecodeError as error:
+                raise instance.undecodable(error) from error
+
+    def _describe(self, instance: ReceivedInstance, extractor: _Extractor) -> None:
+        self.count = extractor.value_count
+        self.transfer_syntax_uid = instance.transfer_syntax_uid if extractor.is_compressed else EXPLICIT_VR_LE
+
+
+class _ExtractorFactory(Protocol):
+    def __call__(self, instance: ReceivedInstance) -> _Extractor:
+        """An extractor for `instance`."""
+
+
+class PixelDataService:
+    """Retrieves frames and bulk data from one archive."""
+
+    def __init__(self, retrieve: RetrieveService) -> None:
+        self._retrieve = retrieve
+
+    @asynccontextmanager
+    async def open_frames(
+        self, path: ResourcePath, frames: Sequence[int], demand: TransferDemand
+    ) -> AsyncIterator[PixelStream]:
+        """Fetch `frames` (ascending, from 1) of the instance at `path`.
+
+        Raises
+        ------
+        UnknownResource
+            No such instance, no pixel data, or a frame beyond the last.
+        NotAcceptable
+            Held in a transfer syntax that the demand does not name.
+        BackendError
+            The archive failed.
+        """
+
+        def make(instance: ReceivedInstance) -> _Extractor:
+            syntax = get_transfer_syntax(instance.transfer_syntax_uid)
+            if syntax.video:
+                whole = f'multipart/related; type="{syntax.media_type}" of the Bulkdata URI'
+                raise NotAcceptable([whole], "single frames of a video are not available")
+            return _FrameValues(instance.transfer_syntax_uid, frames)
+
+        async with self._open(path, demand, make) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def open_bulkdata(
+        self, path: ResourcePath, value: str, demand: TransferDemand = AS_STORED
+    ) -> AsyncIterator[PixelStream]:
+        """Fetch the value at tag path `value` (``"7FE00010"``, ``"54000100/1/54001010"``).
+
+        Encapsulated Pixel Data comes frame by frame, without fragment items (PS3.18 §8.7.3.3). Raises as
+        :meth:`open_frames`.
+        """
+
+        def make(instance: ReceivedInstance) -> _Extractor:
+            syntax = get_transfer_syntax(instance.transfer_syntax_uid)
+            if syntax.encapsulated and value in PIXEL_DATA_PATHS:
+                return _FrameValues(instance.transfer_syntax_uid, None)
+            return _BulkValue(instance.transfer_syntax_uid, value)
+
+        async with self._open(path, demand, make) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def _open(
+        self, path: ResourcePath, demand: TransferDemand, make: _ExtractorFactory
+    ) -> AsyncIterator[PixelStream]:
+        async with self._retrieve.open_instances(path, demand) as instances:
+            stream = PixelStream(instances, make)
+            try:
+                await stream.begin()
+                yield stream
+            finally:
+                await stream.close()

@@ -1,0 +1,315 @@
+"""Retrieve: from a path to a stream of instances, exactly those of the target (PS3.18 §10.4, PS3.4 §C.4.2–3).
+
+Carries out the plan of ``attempts.py`` against what ``inventory.py`` found. Instances are yielded as the
+archive sends them, in its order; what did not come is asked for again in other forms, and what is missing in the
+end is told by an exception, so that a response never ends well without being complete (invariants 4 and 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from itertools import islice
+from typing import Self
+
+import structlog
+
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
+from gateway.dimse.archive import Archive, Identifier
+from gateway.dimse.scu.retrieve import Retrieval
+from gateway.dimse.suboperation import StoreSubOperation
+from gateway.errors import (
+    AssociationAborted,
+    BackendError,
+    ConnectionLost,
+    DimseStatusError,
+    GatewayError,
+    IncompleteRetrieval,
+    MoveDestinationUnavailable,
+    NoAcceptedContext,
+    NotAcceptable,
+    UndecodableResponse,
+)
+from gateway.resources import Level, ResourcePath
+from gateway.services.retrieve.attempts import (
+    MAX_SINGLE_INSTANCES,
+    Attempt,
+    Scope,
+    plan_attempts,
+    refuses_the_method,
+)
+from gateway.services.retrieve.context_offers import offer_contexts, offer_single_form
+from gateway.services.retrieve.inventory import Inventory, take_inventory
+from gateway.services.retrieve.received_instance import ReceivedInstance
+from gateway.services.retrieve.transfer_demand import TransferDemand
+
+__all__ = ["InstanceStream", "RetrieveService"]
+
+UIDS_IN_A_LIST = 200
+"""SOP Instance UIDs in one identifier: some 13 KiB, which every archive takes."""
+
+DICOM, OCTET_STREAM = "application/dicom", "application/octet-stream"
+
+MAX_BROKEN_ATTEMPTS = 3
+"""Attempts that may end with the association cut; an archive that does so more often is left alone."""
+
+MAX_FRUITLESS_REQUESTS = 10
+"""Requests for single instances in a row that may bring nothing; then the rest would bring nothing either."""
+
+_OTHER_FORM_MAY_HELP = (
+    NoAcceptedContext,
+    DimseStatusError,
+    AssociationAborted,
+    ConnectionLost,
+    MoveDestinationUnavailable,
+    UndecodableResponse,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class InstanceStream:
+    """The instances of one target, iterated once; the first has arrived when it is handed out.
+
+    Attributes
+    ----------
+    expected : int
+        Instances of the target.
+    unavailable : tuple[str, ...]
+        SOP Instance UIDs that the archive's index calls offline or unavailable: known to be missing before the
+        first byte.
+    """
+
+    def __init__(self, archive: Archive, inventory: Inventory, demand: TransferDemand) -> None:
+        self._archive = archive
+        self._inventory = inventory
+        self._demand = demand
+        unavailable = [uid for uid, held in inventory.instances.items() if held.is_unavailable]
+        self.unavailable = tuple(unavailable) if len(unavailable) < len(inventory.instances) else ()
+        self._missing = dict.fromkeys(uid for uid in inventory.instances if uid not in self.unavailable)
+        self.expected = len(inventory.instances)
+        self._error: BackendError | None = None
+        self._broken = 0
+        # by method, True for C-MOVE: what has been tried, and what the archive will not do in any form
+        self._tried: set[bool] = set()
+        self._refused: set[bool] = set()
+        self._classes_got: set[str] = set()
+        self._instances = self._generate()
+        self._first: ReceivedInstance | None = None
+
+    @property
+    def first(self) -> ReceivedInstance:
+        """The instance that has arrived; not yet read, and iterating gives it again."""
+        assert self._first is not None
+        return self._first
+
+    async def begin(self) -> None:
+        """Wait for the first instance.
+
+        Raises
+        ------
+        NotAcceptable
+            The instances exist, but none in a transfer syntax demanded.
+        BackendError
+            None came.
+        """
+        self._first = await anext(self._instances)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ReceivedInstance:
+        """Give the next instance; asking for it tells the archive that the one before was taken.
+
+        Raises
+        ------
+        IncompleteRetrieval
+            At the end, when some are missing.
+        BackendError
+            The archive failed and other ways of asking did not help.
+        """
+        if (instance := self._first) is not None:
+            self._first = None
+            return instance
+        return await anext(self._instances)
+
+    async def close(self) -> None:
+        """Stop: what is under way is refused, cancelled and drained, or cut."""
+        await self._instances.aclose()
+
+    # --- carrying out the plan ---
+
+    async def _generate(self) -> AsyncGenerator[ReceivedInstance, None]:
+        methods = await self._archive.list_retrieve_methods(self._inventory.list_classes(self._missing))
+        plan = plan_attempts(
+            self._demand,
+            methods,
+            tells_classes=self._inventory.tells_classes,
+            sends=self._archive.transfer_syntaxes_sent,
+        )
+        for attempt in plan:
+            is_worth_it = attempt.by_move not in self._refused
+            while is_worth_it:
+                missing, broken = len(self._missing), self._broken
+                async with aclosing(self._try(attempt)) as instances:
+                    async for instance in instances:
+                        self._note_way(attempt, instance)
+                        yield instance
+                self._tried.add(attempt.by_move)
+                # cut off on the way: what it has brought so far, it will go on to bring
+                is_worth_it = self._broken > broken and 0 < len(self._missing) < missing
+                self._broken = 0 if is_worth_it else self._broken
+            if not self._missing:
+                return
+            if self._broken >= MAX_BROKEN_ATTEMPTS:
+                break
+            _log.info("retrieval_incomplete", missing=len(self._missing), of=self.expected, scope=attempt.scope.name)
+        raise self._explain_missing()
+
+    def _note_way(self, attempt: Attempt, instance: ReceivedInstance) -> None:
+        """Have the archive remember which classes C-MOVE gives and C-GET does not."""
+        classes = self._inventory.list_classes([instance.path.instance or ""])
+        if not attempt.by_move:
+            self._classes_got.update(classes)
+        elif False in self._tried and self._classes_got.isdisjoint(classes):
+            self._archive.note_get_refused(classes)
+
+    async def _try(self, attempt: Attempt) -> AsyncGenerator[ReceivedInstance, None]:
+        fruitless = 0
+        for keys, uids in self._list_identifiers(attempt.scope):
+            missing = len(self._missing)
+            if not any(uid in self._missing for uid in uids):
+                continue
+            try:
+                async with self._open(attempt, keys, uids) as retrieval:
+                    async for store in retrieval:
+                        if (instance := self._admit(store)) is not None:
+                            yield instance
+                self._judge(retrieval)
+            except _OTHER_FORM_MAY_HELP as error:
+                _log.info("retrieval_attempt_failed", error=type(error).__name__, by_move=attempt.by_move)
+                self._learn_from(error, attempt)
+                if not isinstance(error, DimseStatusError) or attempt.by_move in self._refused:
+                    return
+            fruitless = fruitless + 1 if len(self._missing) == missing else 0
+            if attempt.scope is Scope.SINGLE and fruitless >= MAX_FRUITLESS_REQUESTS:
+                return
+
+    def _learn_from(self, error: BackendError, attempt: Attempt) -> None:
+        """What a failure says about further attempts, and about the answer if there are none."""
+        if isinstance(error, AssociationAborted | ConnectionLost | UndecodableResponse):
+            self._broken += 1
+        if refuses_the_method(error):
+            self._refused.add(attempt.by_move)
+        if self._error is None or (
+            isinstance(self._error, NoAcceptedContext) and not isinstance(error, NoAcceptedContext)
+        ):
+            self._error = error
+
+    def _open(
+        self, attempt: Attempt, keys: Identifier, uids: tuple[str, ...]
+    ) -> AbstractAsyncContextManager[Retrieval]:
+        if attempt.by_move:
+            prefers_native = self._demand.prefers_native
+            return self._archive.move(keys, uids, prefers_native=prefers_native, only=attempt.form)
+        classes = attempt.classes or self._inventory.list_classes(uids)
+        if attempt.form:
+            return self._archive.get(keys, offer_single_form(attempt.form, classes))
+        stored = tuple({self._inventory.instances[uid].transfer_syntax_uid for uid in uids})
+        return self._archive.get(keys, offer_contexts(attempt.choice, classes, stored))
+
+    def _admit(self, store: StoreSubOperation) -> ReceivedInstance | None:
+        """The instance if it is one of ours and still missing; else None, and it is passed over.
+
+        Raises
+        ------
+        NotAcceptable, IncompleteRetrieval
+            It comes in a transfer syntax that is not demanded: other ways of asking will not change that.
+        """
+        uid = store.sop_instance_uid
+        if uid not in self._missing:
+            return None
+        if not self._demand.admits(store.transfer_syntax_uid):
+            raise self._explain_unacceptable(store.transfer_syntax_uid)
+        del self._missing[uid]
+        return ReceivedInstance(self._archive.ae_title, self._inventory.instances[uid].path, store)
+
+    def _judge(self, retrieval: Retrieval) -> None:
+        outcome = retrieval.outcome
+        if outcome is not None and outcome.is_failure:
+            raise outcome.as_error(self._archive.ae_title, retrieval.operation)
+
+    @property
+    def _delivered(self) -> int:
+        return self.expected - len(self._missing) - len(self.unavailable)
+
+    def _explain_missing(self) -> GatewayError:
+        if self._delivered == 0 and self._error is not None:
+            return self._error
+        return IncompleteRetrieval(self._archive.ae_title, self._delivered, self.expected, tuple(self._missing))
+
+    def _explain_unacceptable(self, transfer_syntax_uid: str) -> GatewayError:
+        if self._delivered:
+            return self._explain_missing()
+        syntax = get_transfer_syntax(transfer_syntax_uid)
+        sent = EXPLICIT_VR_LE if syntax.is_uncompressed else syntax.uid
+        media_type = syntax.media_type or OCTET_STREAM if self._demand.is_for_pixels else DICOM
+        available = f'multipart/related; type="{media_type}"; transfer-syntax={sent}'
+        return NotAcceptable([available], f"stored as {syntax.name}, which the request does not accept")
+
+    # --- identifiers ---
+
+    def _list_identifiers(self, scope: Scope) -> list[tuple[Identifier, tuple[str, ...]]]:
+        """The identifiers of one attempt, each with the instances it asks for."""
+        path = self._inventory.path
+        if scope is Scope.TARGET and len(self._missing) == len(self._inventory.instances):
+            return [(_identify(path), tuple(self._missing))]
+        size = 1 if scope is Scope.SINGLE else UIDS_IN_A_LIST
+        missing = islice(self._missing, MAX_SINGLE_INSTANCES) if scope is Scope.SINGLE else self._missing
+        by_series: dict[str, list[str]] = {}
+        for uid in missing:
+            by_series.setdefault(self._inventory.instances[uid].path.series or "", []).append(uid)
+        return [
+            (_identify(ResourcePath(path.study, series), uids[start : start + size]), tuple(uids[start : start + size]))
+            for series, uids in by_series.items()
+            for start in range(0, len(uids), size)
+        ]
+
+
+def _identify(path: ResourcePath, instances: list[str] | None = None) -> Identifier:
+    """Unique keys only, the lowest one a list where given (PS3.4 §C.4.2.1.4)."""
+    uids = instances or ([path.instance] if path.instance is not None else [])
+    level = Level.IMAGE if uids else path.level
+    values = {"0020000D": [path.study], "0020000E": [path.series] if path.series else [], "00080018": uids}
+    keys = {tag: {"vr": "UI", "Value": value} for tag, value in values.items() if value}
+    return {"00080052": {"vr": "CS", "Value": [level.value]}, **keys}
+
+
+class RetrieveService:
+    """Retrieves from one archive."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    @asynccontextmanager
+    async def open_instances(self, path: ResourcePath, demand: TransferDemand) -> AsyncIterator[InstanceStream]:
+        """Fetch what is under `path`; the first instance has arrived when the block begins.
+
+        Leaving the block early cancels what is under way.
+
+        Raises
+        ------
+        UnknownResource
+            The archive holds nothing there.
+        NotAcceptable
+            It holds something, but not in a transfer syntax demanded.
+        BackendError
+            The archive failed; further ones while iterating.
+        """
+        inventory = await take_inventory(self._archive, path)
+        stream = InstanceStream(self._archive, inventory, demand)
+        try:
+            await stream.begin()
+            yield stream
+        finally:
+            await stream.close()

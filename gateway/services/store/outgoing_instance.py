@@ -1,0 +1,122 @@
+"""One instance on its way from a web client to the archive: a C-STORE fed piece by piece (PS3.4 §B.2).
+
+It owns the association leased for it, from the head of the instance to C-STORE-RSP; :meth:`OutgoingInstance.finish`
+and :meth:`OutgoingInstance.cut` give it back. Used by ``store.py``, which knows of parts and requests; this file
+does not.
+
+The structure of the data set is followed while it passes, so that one that ends too early is noticed. The last
+fragment is always held back until the end is known to be right: of what is cut the archive never sees an end, and
+keeps nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import AsyncExitStack
+from typing import Self
+
+import structlog
+
+from gateway.codecs import Buffer
+from gateway.codecs.head import InstanceHead
+from gateway.codecs.tokens import Tokenizer
+from gateway.dimse.archive import Archive, StorageContext
+from gateway.dimse.scu.storage import InstanceToStore, StoreOperation
+from gateway.dimse.status import Category, status_category
+from gateway.errors import BackendError, DecodeError
+from gateway.resources import ResourcePath
+from gateway.services.store.results import PROCESSING_FAILURE, Failed, Stored
+
+__all__ = ["OutgoingInstance"]
+
+_GATHERED_BYTES = 256
+"""No value is looked at; short ones are read in one step if they are gathered, which halves the time for a head."""
+
+_log = structlog.get_logger(__name__)
+
+
+class OutgoingInstance:
+    """A C-STORE under way; made by :meth:`open`.
+
+    Attributes
+    ----------
+    head : InstanceHead
+        What the instance says of itself.
+    size : int
+        Bytes of the data set written so far.
+    """
+
+    def __init__(self, head: InstanceHead, ae_title: str, stack: AsyncExitStack, operation: StoreOperation) -> None:
+        self.head = head
+        self.size = 0
+        self._ae_title = ae_title
+        self._stack = stack
+        self._operation = operation
+        self._structure: Tokenizer | None = Tokenizer(head.transfer_syntax_uid, gather_limit=_GATHERED_BYTES)
+
+    @classmethod
+    async def open(cls, archive: Archive, head: InstanceHead, offered: Collection[StorageContext]) -> Self:
+        """Lease an association and send C-STORE-RQ; the data set, its head included, is still to be written.
+
+        Raises
+        ------
+        NoAcceptedContext, BackendError, ShuttingDown
+            As ``Archive.store``; nothing is held then.
+        """
+        instance = InstanceToStore(head.sop_class_uid, head.sop_instance_uid, head.transfer_syntax_uid)
+        stack = AsyncExitStack()
+        operation = await stack.enter_async_context(archive.store(instance, offered))
+        return cls(head, archive.ae_title, stack, operation)
+
+    async def write(self, data: Buffer) -> None:
+        """Send more of the data set; waits while the archive is slow.
+
+        Raises
+        ------
+        BackendError
+            The archive is gone or takes nothing; the instance is to be cut.
+        """
+        self.size += len(data)
+        self._follow(data)
+        await self._operation.write(data)
+
+    def check_complete(self) -> None:
+        """Look whether the data set may end here.
+
+        Raises
+        ------
+        DecodeError
+            It ends inside an element, item or sequence.
+        """
+        if self._structure is not None:
+            for _ in self._structure.finish():
+                pass
+
+    async def finish(self) -> Failed | Stored:
+        """Send the end, wait for C-STORE-RSP and give the association back."""
+        head = self.head
+        try:
+            async with self._stack:
+                command = await self._operation.finish()
+        except BackendError as error:
+            _log.warning("store_unacknowledged", ae_title=self._ae_title, error=type(error).__name__)
+            return Failed(head.sop_class_uid, head.sop_instance_uid, PROCESSING_FAILURE, error)
+        status = PROCESSING_FAILURE if command.status is None else command.status
+        match status_category(status):
+            case Category.SUCCESS | Category.WARNING as category:
+                path = ResourcePath(head.study_uid, head.series_uid, head.sop_instance_uid)
+                return Stored(path, head.sop_class_uid, status if category is Category.WARNING else None)
+        return Failed(head.sop_class_uid, head.sop_instance_uid, status)
+
+    async def cut(self) -> None:
+        """End without the last fragment: the association is aborted, and the archive keeps nothing."""
+        await self._stack.aclose()
+
+    def _follow(self, data: Buffer) -> None:
+        """Follow the structure; what is merely odd passes on, and from there nothing can be told of its end."""
+        if self._structure is not None:
+            try:
+                for _ in self._structure.feed(data):
+                    pass
+            except DecodeError:
+                self._structure = None

@@ -1,0 +1,368 @@
+"""Store: the parts of a request to C-STOREs, streamed (PS3.18 §10.5, PS3.4 Annex B).
+
+Of each instance only the head is held, up to its UIDs; they choose the presentation context, then the rest passes
+from the request to the archive piece by piece. Where several associations are allowed, the next instance is sent on
+another one while the last waits for its C-STORE-RSP. Nothing is reported as stored that the archive has not
+acknowledged (invariant 9).
+
+Associations: a request holds at most one that waits for its client; its others only wait for a C-STORE-RSP, which is
+bounded. So a request that waits for the pool never waits for what it blocks itself.
+
+What fails, fails alone as long as that is possible: an instance the archive refuses, a part that is no instance.
+A class or transfer syntax refused once is refused at once for the rest of the request, and so is everything once the
+archive cannot be reached or no longer answers: each further try would cost another time limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+import structlog
+
+from gateway.codecs import Buffer
+from gateway.codecs.head import HeadReader, InstanceHead
+from gateway.codecs.media_types import parse_media_type
+from gateway.codecs.multipart import PartChunk, PartEnd, PartStart
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, IMPLICIT_VR_LE
+from gateway.config import StoreSettings
+from gateway.dimse.archive import Archive, StorageContext
+from gateway.errors import (
+    AssociationRejected,
+    BackendError,
+    DecodeError,
+    DimseTimeout,
+    GatewayError,
+    MalformedBody,
+    NoAcceptedContext,
+    PoolTimeout,
+    RequestError,
+    ShuttingDown,
+    TooLarge,
+)
+from gateway.resources import is_valid_uid
+from gateway.services.store.outgoing_instance import OutgoingInstance
+from gateway.services.store.results import (
+    CANNOT_UNDERSTAND,
+    CLASS_NOT_SUPPORTED,
+    OTHER_STUDY,
+    OUT_OF_RESOURCES,
+    PROCESSING_FAILURE,
+    TRANSFER_SYNTAX_NOT_SUPPORTED,
+    Failed,
+    Stored,
+    StoreResult,
+    Unreadable,
+)
+from gateway.tasks import start_task
+
+__all__ = ["BodyEvent", "StoreService"]
+
+BodyEvent = PartStart | PartChunk | PartEnd
+"""What a multipart reader makes of a request body."""
+
+_NATIVE = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
+_INSTANCE_TYPES = frozenset({"application/dicom", "application/octet-stream", "*/*"})
+"""What parts call instances; some clients only say that they are bytes, and the head tells what they are."""
+
+_CONTEXT_REASONS = {3: CLASS_NOT_SUPPORTED, 4: TRANSFER_SYNTAX_NOT_SUPPORTED}
+"""What a refused context (PS3.8 Table 9-18) means as a Failure Reason."""
+
+_log = structlog.get_logger(__name__)
+
+
+class StoreService:
+    """Stores into one archive."""
+
+    def __init__(self, archive: Archive, settings: StoreSettings) -> None:
+        self._archive = archive
+        self._settings = settings
+
+    async def store_instances(self, body: AsyncIterator[BodyEvent], study: str | None) -> list[StoreResult]:
+        """Send every instance in `body` to the archive, as it arrives.
+
+        Leaving early (the client has gone) cuts the instance under way; those sent completely are still answered by
+        the archive, in the background.
+
+        Parameters
+        ----------
+        body
+            Events of the request body; pulled at the pace of the archive. The caller closes it.
+        study
+            The Study Instance UID all instances must have, from the path; None if any will do.
+
+        Returns
+        -------
+        list[StoreResult]
+            One entry per part, in their order, and one more failure if the body ended badly between parts. At least
+            one.
+
+        Raises
+        ------
+        RequestError
+            The body breaks multipart grammar or a limit, and nothing was stored.
+        BackendError, ShuttingDown
+            The archive cannot be reached or broke off, and nothing was stored. Raised before the end of `body` if
+            nothing in it could be stored any more.
+        """
+        request = _StoreRequest(self._archive, self._settings, study)
+        try:
+            async for event in body:
+                await request.take(event)
+        except RequestError as error:
+            await request.end_early(error)
+        except BaseException:
+            await request.abandon()
+            raise
+        return await request.conclude()
+
+
+class _StoreRequest:
+    """The state of one request; :meth:`take` is called for each event in turn.
+
+    `_part` is what the next bytes belong to: a head being read, an instance under way, or nothing, in a part of
+    which all is known already.
+    """
+
+    def __init__(self, archive: Archive, settings: StoreSettings, study: str | None) -> None:
+        self._archive = archive
+        self._settings = settings
+        self._study = study
+        self._part: HeadReader | OutgoingInstance | None = None
+        self._results: list[StoreResult | asyncio.Task[StoreResult]] = []
+        self._unanswered: dict[asyncio.Task[StoreResult], str] = {}
+        self._most_unanswered = min(archive.settings.store_associations, archive.settings.max_associations) - 1
+        self._offered: dict[StorageContext, None] = {}
+        self._refused: dict[tuple[str, str], int] = {}
+        self._unreachable: GatewayError | None = None
+        self._ended_by: RequestError | None = None
+        self._has_stored = False
+
+    async def take(self, event: BodyEvent) -> None:
+        """Go on with the next event.
+
+        Raises
+        ------
+        BackendError, ShuttingDown
+            The archive cannot be reached, and nothing was or may yet be stored: the rest need not be read.
+        """
+        match event:
+            case PartStart(headers=headers):
+                self._begin_part(headers)
+            case PartChunk(data=data):
+                await self._take_data(data)
+            case PartEnd():
+                await self._end_part()
+        if self._unreachable is not None and not self._has_stored and not self._unanswered:
+            raise self._unreachable
+
+    # --- a part ---
+
+    def _begin_part(self, headers: Mapping[str, str]) -> None:
+        try:
+            media_type = parse_media_type(headers.get("content-type") or "*/*")
+        except DecodeError as error:
+            self._refuse_part(error.reason)
+            return
+        if media_type.essence not in _INSTANCE_TYPES:
+            self._refuse_part(f"a part is {media_type.essence}")
+            return
+        stated = media_type.transfer_syntax or ""
+        default = stated if is_valid_uid(stated) else ""
+        self._part = HeadReader(self._settings.max_head_bytes, default_transfer_syntax_uid=default)
+
+    async def _take_data(self, data: Buffer) -> None:
+        match self._part:
+            case OutgoingInstance() as instance:
+                await self._forward(instance, data)
+            case HeadReader() as reader:
+                try:
+                    head = reader.feed(data)
+                except DecodeError as error:
+                    self._refuse_part(error.reason)
+                    return
+                if head is not None:
+                    self._part = None
+                    await self._begin_instance(head)
+
+    async def _end_part(self) -> None:
+        match self._part:
+            case OutgoingInstance() as instance:
+                await self._finish(instance)
+            case HeadReader() as reader:
+                try:
+                    reader.finish()
+                    self._refuse_part("a part without content")
+                except DecodeError as error:
+                    self._refuse_part(error.reason)
+
+    def _refuse_part(self, reason: str) -> None:
+        """Note a part that is no instance; what is left of it is skipped."""
+        _log.info("store_part_unreadable", reason=reason)
+        self._part = None
+        self._results.append(Unreadable())
+
+    # --- an instance ---
+
+    async def _begin_instance(self, head: InstanceHead) -> None:
+        form = (head.sop_class_uid, head.transfer_syntax_uid)
+        if self._study is not None and head.study_uid != self._study:
+            self._fail(head, OTHER_STUDY)
+        elif not is_valid_uid(head.transfer_syntax_uid):
+            self._fail(head, TRANSFER_SYNTAX_NOT_SUPPORTED)
+        elif form in self._refused:
+            self._fail(head, self._refused[form])
+        else:
+            await self._wait_for_same(head.sop_instance_uid)
+            await self._open(head)
+
+    async def _open(self, head: InstanceHead) -> None:
+        """Begin the C-STORE of an instance, unless the archive does not take it."""
+        self._note_offer(head)
+        try:
+            self._part = await self._lease(head)
+        except NoAcceptedContext as error:
+            reason = _CONTEXT_REASONS.get(error.result, PROCESSING_FAILURE)
+            self._refused[head.sop_class_uid, head.transfer_syntax_uid] = reason
+            self._fail(head, reason)
+        except (BackendError, ShuttingDown) as error:
+            self._give_up(error)
+            self._fail(head, _describe_fault(error), error)
+        else:
+            for piece in head.data_set:
+                await self._take_data(piece)
+
+    async def _lease(self, head: InstanceHead) -> OutgoingInstance:
+        """Lease an association, on fewer side by side than before if the archive gives no more."""
+        while True:
+            await self._wait_for_room()
+            if self._unreachable is not None:
+                raise self._unreachable
+            unanswered = len(self._unanswered)
+            try:
+                newest_first = tuple(reversed(self._offered))  # what does not fit into 128 contexts is cut off
+                return await OutgoingInstance.open(self._archive, head, newest_first)
+            except BackendError as error:
+                if not unanswered or not _is_for_want_of_associations(error):
+                    raise
+                self._most_unanswered = unanswered - 1
+
+    async def _forward(self, instance: OutgoingInstance, data: Buffer) -> None:
+        limit = self._settings.max_instance_bytes
+        if limit and instance.size + len(data) > limit:
+            await self._cut(instance, OUT_OF_RESOURCES, TooLarge("an instance", limit))
+            return
+        try:
+            await instance.write(data)
+        except BackendError as error:
+            if isinstance(error, DimseTimeout):
+                self._give_up(error)
+            await self._cut(instance, PROCESSING_FAILURE, error)
+
+    async def _finish(self, instance: OutgoingInstance) -> None:
+        try:
+            instance.check_complete()
+        except DecodeError as error:
+            _log.info("store_instance_truncated", reason=error.reason)
+            await self._cut(instance, CANNOT_UNDERSTAND)
+            return
+        task = start_task(self._await_answer(instance), name="C-STORE response")
+        self._part = None
+        self._results.append(task)
+        self._unanswered[task] = instance.head.sop_instance_uid
+        task.add_done_callback(self._unanswered.pop)
+
+    async def _await_answer(self, instance: OutgoingInstance) -> StoreResult:
+        result = await instance.finish()
+        if isinstance(result, Stored):
+            self._has_stored = True
+        elif isinstance(result.error, DimseTimeout):
+            self._give_up(result.error)
+        return result
+
+    async def _cut(self, instance: OutgoingInstance, reason: int, error: GatewayError | None = None) -> None:
+        """Do not store the instance under way; what is left of its part is skipped."""
+        self._part = None
+        await instance.cut()
+        self._fail(instance.head, reason, error)
+
+    def _fail(self, head: InstanceHead, reason: int, error: GatewayError | None = None) -> None:
+        self._results.append(Failed(head.sop_class_uid, head.sop_instance_uid, reason, error))
+
+    def _give_up(self, error: GatewayError) -> None:
+        """Try no further instance: it would wait as long and in vain."""
+        if self._unreachable is None:
+            _log.warning("store_archive_unreachable", ae_title=self._archive.ae_title, error=type(error).__name__)
+            self._unreachable = error
+
+    def _note_offer(self, head: InstanceHead) -> None:
+        """Propose what this request has brought so far on each association opened for it.
+
+        The native syntaxes are proposed with every class: whether they are accepted tells a refused transfer syntax
+        from a refused class, which some archives (dcmqrscp) do not tell apart in their result.
+        """
+        for uid in (*_NATIVE, head.transfer_syntax_uid):
+            context = StorageContext(head.sop_class_uid, (uid,))
+            self._offered.pop(context, None)
+            self._offered[context] = None
+
+    # --- waiting ---
+
+    async def _wait_for_room(self) -> None:
+        """Keep within the associations a request may use side by side."""
+        while len(self._unanswered) > self._most_unanswered:
+            await asyncio.wait(set(self._unanswered), return_when=asyncio.FIRST_COMPLETED)
+
+    async def _wait_for_same(self, sop_instance_uid: str) -> None:
+        """Let an instance that came twice be stored one after the other, as it came."""
+        if same := [task for task, uid in self._unanswered.items() if uid == sop_instance_uid]:
+            await asyncio.wait(same)
+
+    # --- the end ---
+
+    async def end_early(self, error: RequestError) -> None:
+        """The body cannot be read further: what was under way was not stored, and something may be missing."""
+        _log.warning("store_request_cut_short", error=type(error).__name__)
+        self._ended_by = error
+        reason = OUT_OF_RESOURCES if isinstance(error, TooLarge) else CANNOT_UNDERSTAND
+        if isinstance(self._part, OutgoingInstance):
+            await self._cut(self._part, reason)
+        else:
+            self._part = None
+            self._results.append(Unreadable(reason))
+
+    async def abandon(self) -> None:
+        """Nobody waits for the answer: cut the instance under way, let those already sent be answered."""
+        if isinstance(self._part, OutgoingInstance):
+            await self._part.cut()
+        self._part = None
+        _log.info("store_request_abandoned", unanswered=len(self._unanswered))
+
+    async def conclude(self) -> list[StoreResult]:
+        """Wait for the outstanding responses and give the results in order."""
+        if self._unanswered:
+            await asyncio.wait(set(self._unanswered))  # if this is cancelled, the responses are still awaited
+        results = [result.result() if isinstance(result, asyncio.Task) else result for result in self._results]
+        if not any(isinstance(result, Stored) for result in results):
+            self._raise_common_cause(results)
+        return results
+
+    def _raise_common_cause(self, results: list[StoreResult]) -> None:
+        """Nothing was stored: say what stood in the way of all, where it was no fault of single instances."""
+        if self._ended_by is not None:
+            raise self._ended_by
+        for result in results:
+            if isinstance(result, Failed) and result.error is not None:
+                raise result.error
+        if not results:
+            raise MalformedBody("the request body holds no part")
+
+
+def _is_for_want_of_associations(error: GatewayError) -> bool:
+    """Whether the archive, or the pool, would give an association when another has ended."""
+    return isinstance(error, PoolTimeout) or (isinstance(error, AssociationRejected) and error.result == 2)
+
+
+def _describe_fault(error: GatewayError) -> int:
+    """The Failure Reason of an instance that was not tried: transient refusals may pass."""
+    return OUT_OF_RESOURCES if _is_for_want_of_associations(error) else PROCESSING_FAILURE

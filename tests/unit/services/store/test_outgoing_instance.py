@@ -1,0 +1,116 @@
+"""One instance to the archive: what is sent, what is held back, what its end is taken for."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from gateway.codecs.head import HeadReader, InstanceHead
+from gateway.dimse.archive import Archive, StorageContext
+from gateway.errors import ConnectionLost, DecodeError, NoAcceptedContext
+from gateway.resources import ResourcePath
+from gateway.services.store.outgoing_instance import OutgoingInstance
+from gateway.services.store.results import Failed, Stored
+from tests.support.fake_store import FakeStoreArchive
+from tests.support.uploads import CT, EXPLICIT_VR_LE, STUDY, make_data_set, make_file, sop_uid
+
+PATH = ResourcePath(STUDY, f"{STUDY}.1", sop_uid(1))
+
+
+def read_head(content: bytes) -> InstanceHead:
+    head = HeadReader(65_536).feed(content)
+    assert head is not None
+    return head
+
+
+async def open_instance(archive: FakeStoreArchive, content: bytes) -> OutgoingInstance:
+    head = read_head(content)
+    instance = await OutgoingInstance.open(cast(Archive, archive), head, [StorageContext(CT, (EXPLICIT_VR_LE,))])
+    for piece in head.data_set:
+        await instance.write(piece)
+    return instance
+
+
+async def test_it_is_sent_as_it_came_and_its_association_given_back() -> None:
+    archive = FakeStoreArchive()
+    data_set = make_data_set(1)
+    instance = await open_instance(archive, make_file(data_set))
+    assert archive.busy == 1 and instance.size == len(data_set)
+    instance.check_complete()
+    assert await instance.finish() == Stored(PATH, CT)
+    (attempt,) = archive.attempts
+    assert (attempt.outcome, bytes(attempt.data), archive.busy) == ("stored", data_set, 0)
+    assert attempt.instance.sop_instance_uid == sop_uid(1)
+    assert attempt.instance.transfer_syntax_uid == EXPLICIT_VR_LE
+    assert attempt.offered == (StorageContext(CT, (EXPLICIT_VR_LE,)),)
+
+
+@pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007, 0xB123, 0x0001, 0x0107, 0x0116])
+async def test_a_warning_is_stored_with_its_reason(status: int) -> None:
+    archive = FakeStoreArchive(answer=lambda uid: status)
+    instance = await open_instance(archive, make_file(make_data_set(1)))
+    assert await instance.finish() == Stored(PATH, CT, status)
+
+
+@pytest.mark.parametrize("status", [0xA700, 0xA900, 0xC123, 0x0110, 0x0111, 0x0122, 0x0124, 0x0213, 0xFF00, 0xFE00, 5])
+async def test_any_other_status_is_a_failure_with_that_reason(status: int) -> None:
+    archive = FakeStoreArchive(answer=lambda uid: status)
+    instance = await open_instance(archive, make_file(make_data_set(1)))
+    result = await instance.finish()
+    assert result == Failed(CT, sop_uid(1), status)
+    assert isinstance(result, Failed) and result.error is None
+
+
+async def test_an_answer_without_status_or_none_at_all_is_a_processing_failure() -> None:
+    silent = FakeStoreArchive(answer=lambda uid: None)
+    assert await (await open_instance(silent, make_file(make_data_set(1)))).finish() == Failed(CT, sop_uid(1), 0x0110)
+
+    lost = ConnectionLost("FAKE", "gone")
+
+    def interrupt(number: int, piece: Any) -> None:
+        if piece is None:
+            raise lost
+
+    broken = FakeStoreArchive(interrupt=interrupt)
+    result = await (await open_instance(broken, make_file(make_data_set(1)))).finish()
+    assert result == Failed(CT, sop_uid(1), 0x0110)
+    assert isinstance(result, Failed) and result.error is lost
+    assert broken.busy == 0
+
+
+async def test_what_is_cut_is_never_ended() -> None:
+    archive = FakeStoreArchive()
+    instance = await open_instance(archive, make_file(make_data_set(1)))
+    await instance.cut()
+    assert archive.outcomes == ["cut"] and archive.busy == 0
+
+
+@pytest.mark.parametrize("missing", [1, 2, 63, 64, 65, 70])
+async def test_a_data_set_that_ends_too_early_is_noticed(missing: int) -> None:
+    archive = FakeStoreArchive()
+    instance = await open_instance(archive, make_file(make_data_set(1)[:-missing]))
+    with pytest.raises(DecodeError):
+        instance.check_complete()
+    await instance.cut()
+
+
+async def test_what_is_odd_passes_on_to_the_archive() -> None:
+    archive = FakeStoreArchive()
+    odd = make_data_set(1, pixels=bytes(600)) + bytes.fromhex(
+        "FEFF 00E0 04000000 00000000"
+    )  # an item where an element belongs
+    instance = await open_instance(archive, make_file(odd))
+    instance.check_complete()
+    assert await instance.finish() == Stored(PATH, CT)
+    assert bytes(archive.attempts[0].data) == odd
+
+
+async def test_nothing_is_held_when_no_association_is_had() -> None:
+    def refuse(number: int, instance: Any) -> None:
+        raise NoAcceptedContext("FAKE", CT, 3)
+
+    archive = FakeStoreArchive(refuse=refuse)
+    with pytest.raises(NoAcceptedContext):
+        await open_instance(archive, make_file(make_data_set(1)))
+    assert archive.busy == 0
