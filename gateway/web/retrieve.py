@@ -154,10 +154,7 @@ class RetrieveHandlers:
             return await stream_multipart(request, parts, head, stall_s=self._stall_s)
         async with aclosing(parts):
             part = await anext(parts)
-            response = await stream_single(request, part, head, stall_s=self._stall_s)
-            if request.method != hdrs.METH_HEAD:
-                await anext(parts, None)  # the archive hears that the part was taken
-            return response
+            return await stream_single(request, part, head, stall_s=self._stall_s, after=parts)
 
     def _url(self, request: web.Request) -> str:
         return self._urls.base_url_as_addressed(request, self._backend.name)

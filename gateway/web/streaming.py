@@ -98,12 +98,20 @@ async def stream_multipart(
 
 
 async def stream_single(
-    request: web.Request, part: Part, head: ResponseHead, *, stall_s: float, length: int | None = None
+    request: web.Request,
+    part: Part,
+    head: ResponseHead,
+    *,
+    stall_s: float,
+    length: int | None = None,
+    after: AsyncIterator[Part] | None = None,
 ) -> web.StreamResponse:
     """Send one representation as the whole body (PS3.18 §8.6.1.1).
 
-    `length` in bytes is announced if known; a source that ends before it is treated as broken. The other arguments
-    and the exceptions are those of `stream_multipart`.
+    `length` in bytes is announced if known; a source that ends before it is treated as broken. `after` is asked once
+    more when the part has gone out and before the body ends: there the archive hears that the part was taken, while
+    a client that leaves at the end of the body is still there. The other arguments and the exceptions are those of
+    `stream_multipart`.
     """
     if part.location is not None:
         head.headers[hdrs.CONTENT_LOCATION] = part.location
@@ -120,6 +128,8 @@ async def stream_single(
             written = await _write_pieces(writer, pieces)
             if length is not None and written != length:
                 raise DecodeError(f"{written} bytes came where {length} were announced")
+            if after is not None:
+                await anext(after, None)
     return response
 
 
