@@ -38,6 +38,9 @@ __all__ = ["Gateway", "listen_for_stop", "run_gateway", "serve"]
 BODY_READ_BYTES = 262_144
 """An upload is read in pieces of up to this, so that one fills two P-DATA fragments of 128 KiB."""
 
+MAX_HEAD_LINE_BYTES = 65_536
+"""A search for some thousand UIDs in one list; longer lines are answered 431."""
+
 KEEPALIVE_S = 75.0
 
 _log = structlog.get_logger(__name__)
@@ -103,6 +106,8 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             keepalive_timeout=KEEPALIVE_S,
             shutdown_timeout=settings.http.shutdown_grace_s + CLEANUP_S,
             read_bufsize=BODY_READ_BYTES,
+            max_line_size=MAX_HEAD_LINE_BYTES,
+            max_field_size=MAX_HEAD_LINE_BYTES,
         )
         try:
             port = await _listen(runner, settings)

@@ -26,7 +26,7 @@ from gateway.config import LogSettings
 
 __all__ = ["configure_logging"]
 
-_QUOTING_LIBRARIES = ("pydicom", "pynetdicom", "aiohttp.access")
+_QUOTING_LIBRARIES = ("pydicom", "pynetdicom", "aiohttp.access", "aiohttp.server")  # what they quote may be of patients
 
 
 def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> None:

@@ -151,7 +151,7 @@ def _limit(settings: HttpSettings) -> Middleware:
 def _answer_preflights(settings: HttpSettings) -> Middleware:
     @web.middleware
     async def answer_preflights(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer a browser that asks whether it may ask; other OPTIONS requests are for capabilities."""
+        """Answer a browser that asks whether it may ask; other OPTIONS requests go to the router."""
         asks = hdrs.ORIGIN in request.headers and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
         if request.method != hdrs.METH_OPTIONS or not asks:
             return await handler(request)

@@ -1,4 +1,4 @@
-"""The listening side of HTTP: request heads have a time limit, and stopping has one too.
+"""The listening side of HTTP: request heads have limits, what is no request is told so, and stopping has a limit too.
 
 aiohttp limits how long a connection may be idle, but not how long a client may take over a request head, and at
 shutdown it waits twice for a stream that does not end. :class:`Site` puts a :class:`HeadGuard` between each
@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.typedefs import Handler
+
+from gateway.web.errors import encode_report, report_status
 
 __all__ = ["CLEANUP_S", "HeadGuard", "Site", "guard_heads", "shut_down"]
 
@@ -97,6 +100,30 @@ async def guard_heads(request: web.Request, handler: Handler) -> web.StreamRespo
             guard.end_request()
 
 
+class _Protocol(web.RequestHandler):
+    """aiohttp's protocol, whose answer to what is no request quotes nothing of it: a query may name a patient."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer a request that cannot be read with a Status Report, and close the connection."""
+        status = 431 if isinstance(exc, LineTooLong) else status
+        _log.info("request_unreadable", status=status, error=type(exc).__name__)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the response has begun")
+        content_type, body = encode_report(report_status(status), None)
+        headers = {hdrs.CONTENT_TYPE: content_type, hdrs.CACHE_CONTROL: "no-store"}
+        response = web.Response(status=status, headers=headers, body=body)
+        response.force_close()
+        return response
+
+
 class Site(web.TCPSite):
     """A TCP site whose connections have a :class:`HeadGuard`."""
 
@@ -113,11 +140,13 @@ class Site(web.TCPSite):
             The address is taken or not ours.
         """
         await web.BaseSite.start(self)
-        make_protocol = self._runner.server
-        assert make_protocol is not None
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: HeadGuard(make_protocol(), self._header_timeout_s), self._host, self._port, backlog=self._backlog
-        )
+        server, loop = self._runner.server, asyncio.get_running_loop()
+        assert server is not None
+
+        def make_protocol() -> HeadGuard:
+            return HeadGuard(_Protocol(server, loop=loop, **server._kwargs), self._header_timeout_s)
+
+        self._server = await loop.create_server(make_protocol, self._host, self._port, backlog=self._backlog)
 
 
 async def shut_down(runner: web.AppRunner, grace_s: float) -> None:

@@ -88,7 +88,7 @@ def test_tracebacks_have_no_local_variables(log_format: str) -> None:
     assert SECRET not in stream.getvalue()
 
 
-@pytest.mark.parametrize("name", ["pydicom", "pynetdicom.acse", "aiohttp.access"])
+@pytest.mark.parametrize("name", ["pydicom", "pynetdicom.acse", "aiohttp.access", "aiohttp.server"])
 def test_libraries_that_quote_values_are_silent(name: str) -> None:
     stream = configured(level="debug")
     logging.getLogger(name).error("bad value %s", SECRET)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from gateway.web.server import CLEANUP_S, Site, guard_heads, shut_down
 
@@ -130,6 +131,30 @@ async def test_idle_connections_slow_handlers_and_slow_bodies_are_not_cut() -> N
             await asyncio.sleep(LIMIT_S)
         assert (await reader.readuntil(b"\r\n\r\n9")).startswith(b"HTTP/1.1 200")
         await ask(reader, writer, HEAD + b"\r\n")
+
+
+UNREADABLE = [
+    (b"GET /quick?PatientName=SECRET NAME HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+    (b"GET /quick HTTP/1.1\r\nHost: h\r\nX: " + b"SECRET" * 3_000 + b"\r\n\r\n", 431),
+    (b"GET /quick?PatientName=" + b"SECRET" * 3_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 431),
+    (b"\x16\x03\x01SECRET\r\n\r\n", 400),
+    (b"GET /quick HTTP/1.1\r\nHost: h\r\nSECRET\r\n\r\n", 400),
+]
+
+
+@pytest.mark.parametrize(("sent", "status"), UNREADABLE)
+async def test_what_is_no_request_is_told_so_and_not_repeated(
+    sent: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with capture_logs() as logs:
+        async with run(Handlers(), limit_s=PROTECT_S) as (_, port), connect(port) as (reader, writer):
+            writer.write(sent)
+            answer = await asyncio.wait_for(reader.read(), PROTECT_S)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode()) or answer.startswith(f"HTTP/1.0 {status} ".encode())
+    assert f'"status":{status}'.encode() in answer
+    assert b"SECRET" not in answer
+    assert [(line["event"], line["status"]) for line in logs] == [("request_unreadable", status)]
+    assert "SECRET" not in f"{logs} {caplog.text}"
 
 
 async def test_stopping_lets_what_runs_end_and_takes_nothing_new() -> None:
