@@ -83,7 +83,8 @@ def load_configuration(file: Path | None, environment: Mapping[str, str], flags:
     Returns
     -------
     Configuration
-        Backends in the order of the file, then of environment and flags; the first is the default one.
+        Backends in the order of the file, then those of the environment by name, then those of flags in their
+        order; the first is the default one.
 
     Raises
     ------
@@ -179,7 +180,13 @@ def _read_environment(environment: Mapping[str, str]) -> Layer:
         values = _EnvironmentSource(ours)()
     except SettingsError as error:
         raise ConfigurationError(f"environment {ENVIRONMENT_PREFIX}*", f"{error}: not JSON") from error
-    return Layer(values, origins)
+    return Layer({**values, **_sort_backends(values)}, origins)
+
+
+def _sort_backends(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Backends by name: the environment has no order, and which one is the default must not depend on the shell."""
+    backends = values.get("backends")
+    return {"backends": dict(sorted(backends.items()))} if isinstance(backends, Mapping) else {}
 
 
 # --- merging ---

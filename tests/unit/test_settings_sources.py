@@ -88,6 +88,12 @@ def test_backends_keep_the_order_of_the_file_then_of_the_rest(file: Path) -> Non
     assert list(backends) == ["north-pacs", "south", "main"]
 
 
+def test_backends_of_the_environment_have_the_order_of_their_names() -> None:
+    names = ("ZEBRA", "MAIN", "ARCHIVE")
+    environment = {f"GATEWAY__BACKENDS__{name}__{key}": name for name in names for key in ("HOST", "AE_TITLE")}
+    assert list(load_configuration(None, environment).settings.backends) == ["archive", "main", "zebra"]
+
+
 def test_a_start_from_the_environment_alone() -> None:
     settings = load_configuration(None, {**MAIN, "PATH": "/usr/bin", "GATEWAY_SERVICE_HOST": "10.0.0.1"}).settings
     assert list(settings.backends) == ["main"]
