@@ -128,7 +128,7 @@ def a_class_refused_once_is_refused_at_once(case: Case) -> None:
 
 
 def the_pool_shows_that_nothing_leaks(case: Case) -> None:
-    with case.site({"max_associations": 2, "cancel_timeout_s": 0.2, "response_timeout_s": 0.2}) as site:
+    with case.site({"max_associations": 2, "cancel_timeout_s": 1.0, "response_timeout_s": 1.0}) as site:
         for behaviour in (
             Behaviour(rejection=(1, 1, 1)),
             Behaviour(find_status=0xC000),

@@ -73,7 +73,7 @@ def check(response: WebResponse, status: int) -> None:
 # --- before any operation ---
 
 SHORT = dict.fromkeys(
-    ("associate_timeout_s", "response_timeout_s", "retrieve_timeout_s", "store_timeout_s", "cancel_timeout_s"), 0.2
+    ("associate_timeout_s", "response_timeout_s", "retrieve_timeout_s", "store_timeout_s", "cancel_timeout_s"), 1.0
 )
 REJECTIONS = {  # result, source, reason → status
     (1, 1, 1): 502,

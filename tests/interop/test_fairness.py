@@ -89,7 +89,9 @@ async def test_fifty_clients_over_four_associations(
         assert sorted(finished) == list(range(CLIENTS))
         pool = rig.lane.archive.pool
         assert pool.statistics.wait_timeouts == 0 and pool.statistics.waits > 0
-        if what in known:  # the same for all: whoever comes first is done first
+        # The same for all: whoever comes first is done first. Not so at dcmqrscp, whose processes wait for the lock of
+        # its index in no order: it may let one of them wait while forty others pass.
+        if what in known and kind == "sandbox":
             overtaken = max(position - number for position, number in enumerate(finished))
             assert overtaken <= FARTHEST_OVERTAKEN, finished
         await rig.assert_nothing_left()

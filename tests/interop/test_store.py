@@ -331,7 +331,7 @@ def at(fault: Fault, moment: Moment, count: int = 0) -> Behaviour:
     ],
 )
 async def test_an_archive_that_fails(sandbox: SandboxArchive, behaviour: Behaviour, expected: int) -> None:
-    limits = {"associate_timeout_s": 0.3, "store_timeout_s": 0.3, "silence_timeout_s": 0.3}
+    limits = {"associate_timeout_s": 1.5, "store_timeout_s": 1.5, "silence_timeout_s": 1.5}
     large = instance(1, pixels=bytes(20_000_000))
     async with open_site(sandbox.ae_title, sandbox.port, **limits) as site:
         sandbox.behaviour = behaviour

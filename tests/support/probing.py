@@ -19,7 +19,7 @@ from tests.support.samples import sample_files
 __all__ = ["CT_FILE", "SHORT_WAITS", "add_copy", "open_archive"]
 
 SHORT_WAITS = dict.fromkeys(
-    ("associate_timeout_s", "response_timeout_s", "retrieve_timeout_s", "cancel_timeout_s", "move_grace_s"), 0.3
+    ("associate_timeout_s", "response_timeout_s", "retrieve_timeout_s", "cancel_timeout_s", "move_grace_s"), 1.0
 )
 """For archives that stall."""
 

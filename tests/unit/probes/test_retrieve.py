@@ -83,7 +83,7 @@ async def test_an_archive_without_move_originator(sandbox: SandboxArchive) -> No
         ),
         (
             Behaviour(disturbance=Disturbance(Fault.STALL, Moment.BEFORE_FIRST_RESPONSE)),
-            "nothing received for 0.3 s",
+            "nothing received for 1 s",
             "",
         ),
     ],
@@ -115,7 +115,7 @@ async def test_get_fails(sandbox: SandboxArchive, behaviour: Behaviour, detail: 
         (
             Behaviour(disturbance=Disturbance(Fault.STALL, Moment.BEFORE_FIRST_RESPONSE)),
             SHORT_WAITS,
-            "no sub-operation for 0.3 s",
+            "no sub-operation for 1 s",
             "GATEWAY",
         ),
     ],

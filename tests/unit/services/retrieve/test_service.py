@@ -187,7 +187,7 @@ async def test_broken_off_within_an_instance_it_fails(tmp_path: Path, method: st
 @by_each_method
 async def test_an_archive_that_stalls_is_given_up_after_the_limit(tmp_path: Path, method: str) -> None:
     behaviour = Behaviour(disturbance=Disturbance(Fault.STALL, Moment.AFTER_SUBOPERATIONS, 1))
-    limits: dict[str, Any] = {"retrieve_timeout_s": 0.3, "silence_timeout_s": 0.3, "cancel_timeout_s": 0.1}
+    limits: dict[str, Any] = {"retrieve_timeout_s": 1.0, "silence_timeout_s": 1.0, "cancel_timeout_s": 0.1}
     async with open_site(tmp_path, behaviour, retrieve=method, **limits) as site:
         with pytest.raises(DimseTimeout):
             await take(site, SERIES)
