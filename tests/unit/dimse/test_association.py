@@ -121,19 +121,20 @@ class TestTimeLimits:
 
     async def test_bytes_count_not_messages(self) -> None:
         """A data set that takes many times the silence limit in all, never silent for that long."""
-        pair = Pair(silence_timeout_s=0.2)
+        limit_s, pause_s = 1.0, 0.03  # far apart: a busy machine must not turn a pause into silence
+        pair = Pair(silence_timeout_s=limit_s)
         wire = pair.encode(FIND, bytes(300), fragment=30)
         start = asyncio.get_running_loop().time()
 
         async def dribble() -> None:
             for at in range(0, len(wire), 10):
                 pair.transport.arrive([wire[at : at + 10]])
-                await asyncio.sleep(0.008)
+                await asyncio.sleep(pause_s)
 
         feeding = asyncio.create_task(dribble())
         await pair.association.receive(None, waiting_for="it")
         assert len(await pair.association.read_data_set()) == 300
-        assert asyncio.get_running_loop().time() - start > 0.2
+        assert asyncio.get_running_loop().time() - start > limit_s
         await feeding
 
     async def test_a_peer_that_takes_nothing(self) -> None:
