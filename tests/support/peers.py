@@ -12,14 +12,16 @@ it off; archives in hospitals are met both ways.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 LOOPBACK = "127.0.0.1"
+LISTENER_PORTS = range(20_000, 32_000)
 START_LIMIT_S = 60.0  # two cores under a full test run; an idle machine needs 1 s
 STOP_LIMIT_S = 15.0
 LOAD_LIMIT_S = 300.0
@@ -63,11 +66,24 @@ class MoveDestination:
 
 
 def find_free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback interface that nobody listens on at this moment, and that no call hands out twice.
+
+    It lies below the range from which Linux takes the ports of outgoing connections, so that none of the many
+    connections of a test occupies it before its listener does.
+    """
+    while True:
+        port = next(_ports)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+
+
+def _walk_ports() -> Iterator[int]:
+    ports = random.SystemRandom().sample(LISTENER_PORTS, len(LISTENER_PORTS))  # another run may go on beside this one
+    return itertools.cycle(ports)
+
+
+_ports = _walk_ports()
 
 
 def find_program(name: str) -> str:
