@@ -303,6 +303,11 @@ class Association:
             parts += self._fragment(context_id, False, data_set)
         await self.write_parts(parts)
 
+    def frame_command(self, context_id: int, command: Command) -> list[bytes | memoryview]:
+        """The PDUs of a command set, to be written together with the data set; see ``data_set_writer.py``."""
+        self._check_usable()
+        return self._fragment(context_id, True, encode_command(command))
+
     def frame_fragment(self, context_id: int, *, last: bool, length: int) -> bytes:
         """The header of a P-DATA-TF that carries `length` data set bytes; see ``data_set_writer.py``."""
         if not self._inbox:

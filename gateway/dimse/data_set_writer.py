@@ -1,12 +1,14 @@
 """A data set sent as its pieces arrive: the sending half of a store (PS3.8 §D.1, Annex E).
 
-Pieces come in any size; fragments leave as large as the peer allows, even in length, each in one send together
-with its header. Less than one fragment is held back, because the last fragment must say that it is the last.
+Pieces come in any size; fragments leave as large as the peer allows, even in length, and all that a piece completes
+leave in one send, headers and views of the payload as one vector. Less than one fragment is held back, because the
+last fragment must say that it is the last.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from gateway.dimse.association import Association
 
@@ -14,12 +16,19 @@ __all__ = ["DataSetWriter"]
 
 
 class DataSetWriter:
-    """Writes one data set to `association` on `context_id`; the command set has been sent before."""
+    """Writes one data set to `association` on `context_id`.
 
-    def __init__(self, association: Association, context_id: int) -> None:
+    Parameters
+    ----------
+    before
+        Ready PDUs of the command set, if they have not been sent; they go out together with the first fragments.
+    """
+
+    def __init__(self, association: Association, context_id: int, before: Iterable[bytes | memoryview] = ()) -> None:
         self._association = association
         self._context_id = context_id
         self._fragment_bytes = association.max_fragment_bytes
+        self._ready: list[bytes | memoryview] = list(before)
         self._held: deque[memoryview] = deque()
         self._held_bytes = 0
 
@@ -35,28 +44,39 @@ class DataSetWriter:
             return
         self._held.append(memoryview(piece))
         self._held_bytes += len(piece)
-        while self._held_bytes > self._fragment_bytes:
-            await self._send(self._fragment_bytes, last=False)
+        if self._held_bytes > self._fragment_bytes:
+            self._frame_whole()
+            await self._send()
 
     async def finish(self) -> None:
         """Send what is held as the last fragment, padded to even length if the data set is odd."""
         if self._held_bytes % 2:
             self._held.append(memoryview(b"\0"))
             self._held_bytes += 1
-        await self._send(self._held_bytes, last=True)
+        header = self._association.frame_fragment(self._context_id, last=True, length=self._held_bytes)
+        self._ready.append(header)
+        self._take(self._held_bytes)
+        await self._send()
 
-    async def _send(self, length: int, *, last: bool) -> None:
-        header = self._association.frame_fragment(self._context_id, last=last, length=length)
-        await self._association.write_parts([header, *self._take(length)])
+    def _frame_whole(self) -> None:
+        """Make ready as many whole fragments as are there, one byte at least kept back."""
+        length = self._fragment_bytes
+        header = self._association.frame_fragment(self._context_id, last=False, length=length)
+        while self._held_bytes > length:
+            self._ready.append(header)
+            self._take(length)
 
-    def _take(self, length: int) -> list[bytes | memoryview]:
-        parts: list[bytes | memoryview] = []
+    async def _send(self) -> None:
+        parts, self._ready = self._ready, []
+        await self._association.write_parts(parts)
+
+    def _take(self, length: int) -> None:
+        """Move `length` bytes from what is held to what is ready."""
         self._held_bytes -= length
         while length:
             piece = self._held.popleft()
             if len(piece) > length:
                 self._held.appendleft(piece[length:])
                 piece = piece[:length]
-            parts.append(piece)
+            self._ready.append(piece)
             length -= len(piece)
-        return parts

@@ -26,10 +26,10 @@ class InstanceToStore:
 class StoreOperation:
     """A C-STORE under way: :meth:`write` its data set, then :meth:`finish`."""
 
-    def __init__(self, association: Association, context_id: int, message_id: int, timeout_s: float) -> None:
+    def __init__(self, association: Association, context_id: int, request: Command, timeout_s: float) -> None:
         self._association = association
-        self._writer = DataSetWriter(association, context_id)
-        self._message_id = message_id
+        self._writer = DataSetWriter(association, context_id, association.frame_command(context_id, request))
+        self._message_id = request.message_id
         self._timeout_s = timeout_s
 
     async def write(self, piece: bytes | memoryview) -> None:
@@ -60,7 +60,7 @@ class StoreOperation:
 
 @asynccontextmanager
 async def store(association: Association, instance: InstanceToStore, timeout_s: float) -> AsyncIterator[StoreOperation]:
-    """Send C-STORE-RQ; leaving the block before :meth:`StoreOperation.finish` leaves the association unclean.
+    """Begin C-STORE; C-STORE-RQ leaves together with the first fragments of the data set. Leaving the block before :meth:`StoreOperation.finish` leaves the association unclean.
 
     Parameters
     ----------
@@ -77,15 +77,13 @@ async def store(association: Association, instance: InstanceToStore, timeout_s: 
         known = association.contexts.find(instance.sop_class_uid) is not None
         worst = 4 if known else association.contexts.worst_result(instance.sop_class_uid)
         raise NoAcceptedContext(association.ae_title, instance.sop_class_uid, worst)
-    message_id = association.next_message_id()
     request = Command(
         command_field=CommandField.C_STORE_RQ,
-        message_id=message_id,
+        message_id=association.next_message_id(),
         affected_sop_class_uid=instance.sop_class_uid,
         affected_sop_instance_uid=instance.sop_instance_uid,
         priority=0,
         has_data_set=True,
     )
     association.begin_operation()
-    await association.send(context.context_id, request)
-    yield StoreOperation(association, context.context_id, message_id, timeout_s)
+    yield StoreOperation(association, context.context_id, request, timeout_s)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.dimse.commands import Command, CommandField, decode_command
 from gateway.dimse.data_set_writer import DataSetWriter
 from gateway.dimse.ul.events import PDataFragment
 from tests.support.scripted_transport import Pair
@@ -35,13 +37,28 @@ def test_any_cut_gives_whole_even_fragments(pieces: list[bytes], max_length: int
     assert not any(fragment.is_command for fragment in fragments)
 
 
-async def test_each_fragment_is_one_write_with_its_header() -> None:
+async def test_what_a_piece_completes_is_one_write_with_its_headers() -> None:
     pair = Pair(make_request(), make_accept(max_length=106))
     writer = DataSetWriter(pair.association, 1)
     await writer.write(bytes(250))
-    assert [len(data) for data in pair.transport.writes] == [112, 112]
+    assert [len(data) for data in pair.transport.writes] == [224]
+    await writer.write(bytes(50))
+    assert [len(data) for data in pair.transport.writes] == [224]
     await writer.finish()
-    assert [len(data) for data in pair.transport.writes] == [112, 112, 62]
+    assert [len(data) for data in pair.transport.writes] == [224, 112]
+
+
+async def test_the_command_set_leaves_with_the_first_fragments() -> None:
+    pair = Pair(make_request(), make_accept(max_length=106))
+    request = Command(command_field=CommandField.C_STORE_RQ, message_id=1, has_data_set=True)
+    writer = DataSetWriter(pair.association, 1, pair.association.frame_command(1, request))
+    await writer.write(bytes(100))
+    assert not pair.transport.writes
+    await writer.finish()
+    assert len(pair.transport.writes) == 1
+    fragments = cast(list[PDataFragment], pair.take_sent())
+    assert [fragment.is_command for fragment in fragments] == [True, False]
+    assert decode_command(bytes(fragments[0].data)) == request
 
 
 async def test_a_full_last_fragment_is_not_followed_by_an_empty_one() -> None:
