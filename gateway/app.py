@@ -21,6 +21,7 @@ from gateway.dimse.acceptor import Acceptor
 from gateway.dimse.application_entity import run_application_entity
 from gateway.dimse.archive import Archive
 from gateway.errors import ConfigurationError
+from gateway.services.retrieve.inventories import Inventories
 from gateway.services.retrieve.metadata import MetadataService
 from gateway.services.retrieve.pixel_stream import PixelDataService
 from gateway.services.retrieve.service import RetrieveService
@@ -58,7 +59,8 @@ class Gateway:
 
 def build_services(settings: GatewaySettings, archive: Archive, *, is_default: bool) -> BackendServices:
     """The services over one archive."""
-    retrieve = RetrieveService(archive)
+    inventories = Inventories(archive, settings.cache.fresh_s)
+    retrieve = RetrieveService(archive, inventories)
     return BackendServices(
         name=archive.name,
         ae_title=archive.ae_title,

@@ -28,6 +28,7 @@ __all__ = [
     "AETitle",
     "BackendName",
     "BackendSettings",
+    "CacheSettings",
     "DimseSettings",
     "EmptySearch",
     "GatewaySettings",
@@ -210,6 +211,12 @@ class StoreSettings(_Section):
     max_head_bytes: int = Field(default=4_194_304, ge=65_536)  # held of each instance while looking for its UIDs
 
 
+class CacheSettings(_Section):
+    """What is kept between requests, and how long it is trusted."""
+
+    fresh_s: SecondsOrNone = 2  # an answer of the index serves the requests of one page; 0: each request asks anew
+
+
 class LogSettings(_Section):
     """Structured log on standard error."""
 
@@ -231,6 +238,7 @@ class GatewaySettings(BaseSettings):
     dimse: DimseSettings = DimseSettings()
     search: SearchSettings = SearchSettings()
     store: StoreSettings = StoreSettings()
+    cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     backends: dict[BackendName, BackendSettings] = Field(default_factory=dict)
 

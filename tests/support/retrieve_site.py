@@ -13,6 +13,7 @@ from gateway.dimse.application_entity import run_application_entity
 from gateway.dimse.archive import Archive
 from gateway.resources import ResourcePath
 from gateway.sandbox import Behaviour, SandboxArchive
+from gateway.services.retrieve.inventories import Inventories
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 from gateway.tasks import running_tasks
@@ -36,6 +37,7 @@ class Site:
     sandbox: SandboxArchive
     archive: Archive
     retrieve: RetrieveService
+    inventories: Inventories
 
     async def check_clean(self) -> None:
         """Nothing is under way any more: no lease, no task, no registered move."""
@@ -53,8 +55,10 @@ def fill(sandbox: SandboxArchive, folder: Path) -> None:
 
 
 @asynccontextmanager
-async def open_site(folder: Path, behaviour: Behaviour | None = None, **backend: Any) -> AsyncIterator[Site]:
-    """Start both ends; `backend` overrides settings of the archive."""
+async def open_site(
+    folder: Path, behaviour: Behaviour | None = None, fresh_s: float = 0, **backend: Any
+) -> AsyncIterator[Site]:
+    """Start both ends; `backend` overrides settings of the archive. Without `fresh_s` each request asks anew."""
     with SandboxArchive(folder / "archive", behaviour=behaviour) as sandbox:
         fill(sandbox, folder / "files")
         main = {"ae_title": "SANDBOX", "host": "127.0.0.1", "port": sandbox.port, **SHORT, **backend}
@@ -62,7 +66,8 @@ async def open_site(folder: Path, behaviour: Behaviour | None = None, **backend:
         async with run_application_entity(settings) as entity:
             sandbox.add_move_destination("GATEWAY", "127.0.0.1", entity.acceptor.port)
             archive = entity.archives["main"]
-            yield Site(sandbox, archive, RetrieveService(archive))
+            inventories = Inventories(archive, fresh_s)
+            yield Site(sandbox, archive, RetrieveService(archive, inventories), inventories)
 
 
 @dataclass(frozen=True, slots=True)

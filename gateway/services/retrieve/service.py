@@ -39,7 +39,8 @@ from gateway.services.retrieve.attempts import (
     refuses_the_method,
 )
 from gateway.services.retrieve.context_offers import offer_contexts, offer_single_form
-from gateway.services.retrieve.inventory import Inventory, take_inventory
+from gateway.services.retrieve.inventories import Inventories
+from gateway.services.retrieve.inventory import Inventory
 from gateway.services.retrieve.received_instance import ReceivedInstance
 from gateway.services.retrieve.transfer_demand import TransferDemand
 
@@ -288,8 +289,9 @@ def _identify(path: ResourcePath, instances: list[str] | None = None) -> Identif
 class RetrieveService:
     """Retrieves from one archive."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, inventories: Inventories) -> None:
         self._archive = archive
+        self._inventories = inventories
 
     @asynccontextmanager
     async def open_instances(self, path: ResourcePath, demand: TransferDemand) -> AsyncIterator[InstanceStream]:
@@ -306,7 +308,7 @@ class RetrieveService:
         BackendError
             The archive failed; further ones while iterating.
         """
-        inventory = await take_inventory(self._archive, path)
+        inventory = await self._inventories.take(path)
         stream = InstanceStream(self._archive, inventory, demand)
         try:
             await stream.begin()

@@ -1,78 +1,23 @@
-"""What is under a path: hierarchical and relational, with and without SOP classes, and failures on the way."""
+"""Inventories as values: classes told and guessed, availability, narrowing and fingerprints."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from dataclasses import replace
 
 import pytest
 
-from gateway.dimse.archive import Archive, QueryCapabilities
-from gateway.errors import DimseStatusError, UnknownResource
 from gateway.resources import ResourcePath
-from gateway.services.retrieve.inventory import HeldInstance, Inventory, take_inventory
+from gateway.services.retrieve.inventory import HeldInstance, Inventory, SeriesRow
 from gateway.services.retrieve.storage_classes import guess_classes
-from gateway.tasks import running_tasks
-from tests.support.fake_archive import Behaviour, FakeArchive, instance
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
-STUDY, SERIES = ResourcePath("1"), ResourcePath("1", "1.2")
+STUDY = ResourcePath("1")
 
 
-def make_archive(**attributes: Any) -> FakeArchive:
-    held = [instance("1", f"1.{series}", f"1.{series}.{n}") for series in (1, 2) for n in (1, 2)]
-    return FakeArchive([*held, instance("2", "2.1", "2.1.1")], **attributes)
-
-
-async def take(archive: FakeArchive, path: ResourcePath) -> Inventory:
-    inventory = await take_inventory(cast(Archive, archive), path)
-    assert archive.open_finds == 0 and running_tasks() == []
-    return inventory
-
-
-@pytest.mark.parametrize("relational", [False, True])
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        (STUDY, {"1.1.1", "1.1.2", "1.2.1", "1.2.2"}),
-        (SERIES, {"1.2.1", "1.2.2"}),
-        (ResourcePath("1", "1.2", "1.2.2"), {"1.2.2"}),
-    ],
-)
-async def test_the_instances_of_each_level(path: ResourcePath, expected: set[str], relational: bool) -> None:
-    archive = make_archive(capabilities=QueryCapabilities(relational=relational))
-    inventory = await take(archive, path)
-    assert set(inventory.instances) == expected
-    for uid, held in inventory.instances.items():
-        assert held.path == ResourcePath("1", uid.rsplit(".", 1)[0], uid)
-        assert (held.sop_class_uid, held.is_unavailable) == (CT, False)
-    levels = [keys["00080052"]["Value"][0] for keys in archive.asked]
-    assert levels == (["SERIES", "IMAGE", "IMAGE"] if path is STUDY and not relational else ["IMAGE"])
-
-
-@pytest.mark.parametrize("relational", [False, True])
-@pytest.mark.parametrize("path", [ResourcePath("9"), ResourcePath("2", "1.2"), ResourcePath("1", "1.2", "1.1.1")])
-async def test_nothing_there(path: ResourcePath, relational: bool) -> None:
-    with pytest.raises(UnknownResource):
-        await take(make_archive(capabilities=QueryCapabilities(relational=relational)), path)
-
-
-@pytest.mark.parametrize("path", [STUDY, SERIES])
-@pytest.mark.parametrize("relational", [False, True])
-async def test_classes_that_are_not_told_are_guessed_by_modality(path: ResourcePath, relational: bool) -> None:
-    behaviour = Behaviour(leaves_out=frozenset({"00080016"}))
-    archive = make_archive(behaviour=behaviour, capabilities=QueryCapabilities(relational=relational))
-    inventory = await take(archive, path)
-    assert not inventory.tells_classes
-    assert inventory.list_classes(inventory.instances) == guess_classes(["CT"])
-
-
-async def test_a_failure_in_one_series_is_the_failure_of_all() -> None:
-    failure = DimseStatusError("FAKE", "C-FIND", 0xA700)
-    archive = make_archive(behaviour=Behaviour(failure=failure, fails_level="IMAGE"))
-    with pytest.raises(DimseStatusError) as caught:
-        await take(archive, STUDY)
-    assert caught.value is failure
-    assert archive.open_finds == 0 and running_tasks() == []
+def make_inventory() -> Inventory:
+    paths = [ResourcePath("1", f"1.{series}", f"1.{series}.{n}") for series in (1, 2) for n in (1, 2)]
+    held = {str(path.instance): HeldInstance(path, CT) for path in paths}
+    return Inventory(STUDY, held, {"1.1": "CT", "1.2": "MR"})
 
 
 def test_told_and_guessed_classes_together() -> None:
@@ -88,3 +33,41 @@ def test_told_and_guessed_classes_together() -> None:
 )
 def test_availability(availability: str, expected: bool) -> None:
     assert HeldInstance(STUDY, CT, availability).is_unavailable is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (STUDY, ["1.1.1", "1.1.2", "1.2.1", "1.2.2"]),
+        (ResourcePath("1", "1.2"), ["1.2.1", "1.2.2"]),
+        (ResourcePath("1", "1.2", "1.2.2"), ["1.2.2"]),
+        (ResourcePath("1", "1.3"), None),
+        (ResourcePath("1", "1.1", "1.2.2"), None),
+        (ResourcePath("1", "1.2", "1.2.3"), None),
+        (ResourcePath("2", "1.2"), None),
+    ],
+)
+def test_narrowing(path: ResourcePath, expected: list[str] | None) -> None:
+    narrowed = make_inventory().narrow(path)
+    assert (None if narrowed is None else list(narrowed.instances)) == expected
+    if narrowed is not None:
+        assert narrowed.path == path
+        assert set(narrowed.modalities) == {held.path.series for held in narrowed.instances.values()}
+
+
+def test_series_of_an_inventory() -> None:
+    assert make_inventory().list_series() == (SeriesRow("1.1", "CT", 2), SeriesRow("1.2", "MR", 2))
+
+
+def test_fingerprints_tell_contents_apart_and_not_order() -> None:
+    inventory = make_inventory()
+    backwards = Inventory(STUDY, dict(reversed(inventory.instances.items())), {})
+    assert backwards.fingerprint == inventory.fingerprint
+    changed = [
+        {uid: held for uid, held in inventory.instances.items() if uid != "1.2.2"},
+        inventory.instances | {"1.2.2": replace(inventory.instances["1.2.2"], sop_class_uid="1.2.3")},
+        inventory.instances | {"1.2.2": replace(inventory.instances["1.2.2"], availability="OFFLINE")},
+        inventory.instances | {"1.2.3": HeldInstance(ResourcePath("1", "1.2", "1.2.3"), CT)},
+    ]
+    prints = {Inventory(STUDY, held, {}).fingerprint for held in changed}
+    assert len(prints | {inventory.fingerprint}) == 5

@@ -24,8 +24,10 @@ from gateway.errors import (
 )
 from gateway.resources import ResourcePath
 from gateway.sandbox import Behaviour, Disturbance, Fault, Moment
+from gateway.services.retrieve import inventories as inventories_module
 from gateway.services.retrieve import service as retrieve_module
-from gateway.services.retrieve.inventory import Inventory, take_inventory
+from gateway.services.retrieve.inventory import Inventory
+from gateway.services.retrieve.inventory_queries import take_inventory
 from gateway.services.retrieve.service import MAX_BROKEN_ATTEMPTS
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 from tests.support.cancellation import iter_cancelled_runs
@@ -254,7 +256,7 @@ async def test_what_the_index_calls_offline_is_not_waited_for(tmp_path: Path, mo
             inventory.instances[uid] = replace(inventory.instances[uid], availability="OFFLINE")
         return inventory
 
-    monkeypatch.setattr(retrieve_module, "take_inventory", take_marked_inventory)
+    monkeypatch.setattr(inventories_module, "take_inventory", take_marked_inventory)
     async with open_site(tmp_path, retrieve="c-get") as site:
         taken = await take(site, SERIES)
         assert (set(taken.data_sets), taken.unavailable) == (SLICES - offline, tuple(offline))
