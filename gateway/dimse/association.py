@@ -130,6 +130,15 @@ class Association:
         )
 
     @property
+    def has_message(self) -> bool:
+        """Whether the next message is here with its whole data set: reading it will not wait."""
+        if self._in_data_set or not self._inbox:
+            return False
+        first = self._inbox[0]
+        has_data_set = isinstance(first, MessageStart) and first.command.has_data_set
+        return not has_data_set or any(isinstance(unit, DataSetPiece) and unit.last for unit in self._inbox)
+
+    @property
     def transport(self) -> Transport:
         """The transport, for the pool's watch over idle associations."""
         return self._transport

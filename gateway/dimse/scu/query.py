@@ -1,4 +1,4 @@
-"""C-FIND as SCU (PS3.7 §9.1.2, PS3.4 §C.4.1): one query, its matches pulled one by one.
+"""C-FIND as SCU (PS3.7 §9.1.2, PS3.4 §C.4.1): one query, its matches pulled one by one or as they arrived together.
 
 Leaving early cancels the query and drains the association, so that what is pooled is clean.
 """
@@ -14,7 +14,7 @@ from gateway.dimse.commands import Command, CommandField
 from gateway.dimse.scu.cancel import cancel_and_drain
 from gateway.dimse.status import PENDING, Category, describe_status, status_category
 from gateway.dimse.uids import STUDY_ROOT_FIND
-from gateway.errors import DimseStatusError, NoAcceptedContext, UndecodableResponse
+from gateway.errors import BackendError, DimseStatusError, NoAcceptedContext, UndecodableResponse
 
 __all__ = ["FindMatch", "FindResponses", "QueryTimes", "find"]
 
@@ -53,6 +53,7 @@ class FindResponses:
         self._transfer_syntax = transfer_syntax
         self._times = times
         self._peeked: FindMatch | None = None
+        self._failure: BackendError | None = None
         self.is_finished = False
         self.match_count = 0
 
@@ -70,7 +71,27 @@ class FindResponses:
             raise StopAsyncIteration
         return match
 
+    async def read_batch(self) -> list[FindMatch]:
+        """Wait for the next match and give it with all that has arrived behind it; empty at the end.
+
+        When the final response is among what has arrived, ``is_finished`` is set with the last matches. What it, or
+        reading on, raises comes with the next call. Raises as iterating does.
+        """
+        batch = [] if (match := await anext(self, None)) is None else [match]
+        while batch and self._association.has_message and not self.is_finished:
+            try:
+                match = await self._pull()
+            except BackendError as error:
+                self._failure = error
+                break
+            if match is not None:
+                batch.append(match)
+        return batch
+
     async def _pull(self) -> FindMatch | None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
         if self.is_finished:
             return None
         command = await self._receive()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from gateway.dimse.association import Association
-from gateway.dimse.commands import CommandField
-from gateway.dimse.scu.query import FindMatch, QueryTimes, find
+from gateway.dimse.commands import Command, CommandField
+from gateway.dimse.scu.query import FindMatch, FindResponses, QueryTimes, find
 from gateway.dimse.scu.verification import echo
 from gateway.dimse.uids import QR_TRANSFER_SYNTAXES, STUDY_ROOT_FIND
 from gateway.errors import (
@@ -29,6 +29,7 @@ from tests.support.dimse_operations import (
     encode_nothing,
 )
 from tests.support.scripted_peer import Message, PeerAssociation, PeerGone
+from tests.support.scripted_transport import Pair
 
 TIMES = QueryTimes(LONG_S, LONG_S)
 
@@ -292,3 +293,60 @@ async def test_cancelled_at_every_await() -> None:
         assert association.is_clean
 
     assert await cancel_at_every_await(script, operate) >= 4
+
+
+def answer(status: int, *, has_data_set: bool = True) -> Command:
+    return Command(
+        command_field=CommandField.C_FIND_RSP,
+        message_id_being_responded_to=1,
+        status=status,
+        has_data_set=has_data_set,
+    )
+
+
+def responses_to(chunks: Callable[[Pair], list[bytes]]) -> tuple[FindResponses, Pair]:
+    """Responses whose bytes arrive in these chunks, one for each read."""
+    pair = Pair()
+    pair.transport.arrive(chunks(pair))
+    pair.association.begin_operation()
+    return FindResponses(pair.association, 1, QR_TRANSFER_SYNTAXES[0], TIMES), pair
+
+
+def two_matches(pair: Pair, final: int = 0) -> tuple[bytes, bytes]:
+    first = pair.encode(answer(0xFF00), b"one!", fragment=2)
+    return first, pair.encode(answer(0xFF01), b"two!") + pair.encode(answer(final, has_data_set=False))
+
+
+async def test_what_arrived_together_comes_together() -> None:
+    responses, pair = responses_to(lambda pair: [b"".join(two_matches(pair))])
+    batch = await responses.read_batch()
+    assert [(match.data, match.all_keys_supported) for match in batch] == [(b"one!", True), (b"two!", False)]
+    assert responses.is_finished and pair.association.is_clean and responses.match_count == 2
+    assert await responses.read_batch() == []
+
+
+async def test_a_batch_does_not_wait_for_what_has_not_arrived() -> None:
+    responses, pair = responses_to(lambda pair: list(two_matches(pair)))
+    await responses.peek()
+    assert [match.data for match in await responses.read_batch()] == [b"one!"]
+    assert not responses.is_finished and pair.transport.read_count == 1
+    assert [match.data for match in await responses.read_batch()] == [b"two!"]
+    assert responses.is_finished
+
+
+async def test_batches_at_every_split() -> None:
+    whole = b"".join(two_matches(Pair()))
+    for at in range(1, len(whole)):
+        responses, _ = responses_to(lambda _, at=at: [whole[:at], whole[at:]])  # type: ignore[misc]
+        found = []
+        while batch := await responses.read_batch():
+            found.extend(match.data for match in batch)
+        assert found == [b"one!", b"two!"]
+
+
+async def test_a_failure_comes_after_the_matches_that_arrived_with_it() -> None:
+    responses, pair = responses_to(lambda pair: [b"".join(two_matches(pair, 0xA700))])
+    assert len(await responses.read_batch()) == 2
+    with pytest.raises(DimseStatusError):
+        await responses.read_batch()
+    assert await responses.read_batch() == [] and pair.association.is_clean
