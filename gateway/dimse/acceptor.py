@@ -1,8 +1,8 @@
-"""Our application entity as acceptor: the destination of C-MOVE (PS3.8 §7.1.2, PS3.7 §9.1.1, §9.1.5).
+"""Our application entity as acceptor: what archives send us (PS3.8 §7.1.2, PS3.7 §9.1.1, §9.1.5, §10.1.1).
 
-Answers C-ECHO and takes C-STORE for moves that are under way; everything else is refused: another called AE
-title, other services, a store nobody asked for. One task an association; its pace is that of the retrieval that
-takes the instances, so a slow web client slows the archive's socket and nothing is gathered here.
+Answers C-ECHO, takes C-STORE for moves that are under way and the results of storage commitment; everything else is
+refused: another called AE title, other services, a store nobody asked for. One task an association; its pace is that
+of the retrieval that takes the instances, so a slow web client slows the archive's socket and nothing is gathered here.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from gateway.dimse.ul.events import (
     AssociateRequest,
     ContextResult,
     ProposedContext,
+    RoleSelection,
 )
 from gateway.errors import BackendError, RemoteProtocolError
 from gateway.tasks import cancel_and_wait, start_task
@@ -161,7 +162,14 @@ class Acceptor:
             max_length=self._settings.max_pdu_bytes,
             implementation_class_uid=IMPLEMENTATION_CLASS_UID,
             implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+            roles=tuple(role for role in map(self._answer_role, request.roles) if role is not None),
         )
+
+    def _answer_role(self, asked: RoleSelection) -> RoleSelection | None:
+        """Let the other side be SCP of a class whose SCU we are; elsewhere the default roles hold, without a word."""
+        if asked.scp and any(one.is_scu and one.serves(asked.sop_class_uid) for one in self._providers):
+            return RoleSelection(asked.sop_class_uid, scu=False, scp=True)
+        return None
 
     def _judge(self, context: ProposedContext, calling_ae_title: str) -> ContextResult:
         """Result 3 for classes nobody here serves, 4 where no transfer syntax will do (PS3.8 Table 9-18)."""

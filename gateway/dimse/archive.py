@@ -16,6 +16,7 @@ from gateway.codecs.identifier import encode_identifier
 from gateway.config import BackendSettings, RetrieveMethod
 from gateway.dimse.association import Association
 from gateway.dimse.contexts import MAX_CONTEXTS, Proposal, ProposedSyntax
+from gateway.dimse.event_reports import TakeEvent
 from gateway.dimse.move_routing import MoveRegistry
 from gateway.dimse.move_turns import MoveTurns
 from gateway.dimse.pool import Pool
@@ -29,7 +30,8 @@ from gateway.dimse.proposals import (
     propose_get,
     propose_query,
 )
-from gateway.dimse.scu import query, retrieve, storage, verification
+from gateway.dimse.scu import commitment, query, retrieve, storage, verification
+from gateway.dimse.scu.commitment import CommitmentExchange
 from gateway.dimse.scu.query import FindResponses, QueryTimes
 from gateway.dimse.scu.retrieve import Retrieval, RetrieveTimes
 from gateway.dimse.scu.storage import InstanceToStore, StoreOperation
@@ -322,6 +324,12 @@ class Archive:
         others = (ProposedSyntax(context.sop_class_uid, context.transfer_syntaxes) for context in offered)
         pooled = self.pool.find_proposal(lambda proposal: needed in proposal.syntaxes)
         return pooled or Proposal(tuple(dict.fromkeys((needed, *others)))[:MAX_CONTEXTS])
+
+    # --- Storage Commitment ---
+
+    def open_commitment(self, take: TakeEvent) -> AbstractAsyncContextManager[CommitmentExchange]:
+        """Open an association for Storage Commitment, see ``scu/commitment.py``."""
+        return commitment.open_commitment(self.pool, take, timeout=self.settings.response_timeout_s)
 
     # --- shared ---
 

@@ -23,6 +23,10 @@ class ServiceProvider(Protocol):
     def request(self) -> CommandField:
         """The request it answers."""
 
+    @property
+    def is_scu(self) -> bool:
+        """Whether we are the SCU of its class although the other side opened the association (PS3.7 §D.3.3.4)."""
+
     def serves(self, abstract_syntax: str) -> bool:
         """Whether contexts of that abstract syntax are its own."""
 

@@ -44,6 +44,7 @@ class MoveStorageProvider:
     """Takes C-STOREs for the moves in `registry`."""
 
     request = CommandField.C_STORE_RQ
+    is_scu = False
 
     def __init__(self, registry: MoveRegistry) -> None:
         self._registry = registry

@@ -17,6 +17,7 @@ class VerificationProvider:
     """Answers C-ECHO-RQ with success."""
 
     request = CommandField.C_ECHO_RQ
+    is_scu = False
 
     def serves(self, abstract_syntax: str) -> bool:
         """Verification only."""
