@@ -224,7 +224,7 @@ class Archive:
         Parameters
         ----------
         contexts
-            What to offer to receive, at most 127; the archive uses whichever it likes of those it accepts.
+            What to offer to receive, at most 124; the archive uses whichever it likes of those it accepts.
 
         Raises
         ------
@@ -238,7 +238,7 @@ class Archive:
             check_roles(association, contexts)
             return retrieve.get(association, lambda syntax: encode_identifier(keys, syntax), self._retrieve_times)
 
-        async with self._operate(propose_get(contexts), start) as retrieval:
+        async with self._operate(propose_get(contexts, self._query_proposal), start) as retrieval:
             yield retrieval
 
     @asynccontextmanager
@@ -386,7 +386,7 @@ class Archive:
         capabilities = QueryCapabilities(*(flag == 1 for flag in flags[:4]))
         if association.proposal is self._fuzzy_proposal:
             self._fuzzy_capabilities = capabilities
-        elif association.proposal is self._query_proposal and self._capabilities is None:
+        elif self._capabilities is None and _serves(association, self._query_proposal):
             self._capabilities = capabilities
             self._abilities = RetrieveAbilities(
                 can_get=association.contexts.find(STUDY_ROOT_GET) is not None,
@@ -417,6 +417,10 @@ class Archive:
         """Release what is idle, lend no more, and cut what is still on loan: nobody waits for it any longer."""
         self.pool.abort_leased()
         await self.pool.close()
+
+
+def _serves(association: Association, proposal: Proposal) -> bool:
+    return association.proposal is not None and association.proposal.serves(proposal)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Proposal:
         SOP Class Extended Negotiation items (PS3.7 §D.3.3.5).
     exact
         Whether only an association opened with the same proposal will do. A C-GET SCP may use any accepted
-        context, so a surplus one changes what arrives.
+        context, so a surplus one changes what arrives. For others such an association is as good as any.
     """
 
     syntaxes: tuple[ProposedSyntax, ...]
@@ -60,7 +60,7 @@ class Proposal:
 
     def serves(self, other: Proposal) -> bool:
         """Whether an association opened with this proposal can do what `other` wants."""
-        if other.exact or self.exact:
+        if other.exact:
             return self == other
         return other._set <= self._set and set(other.extended) <= set(self.extended)
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.dimse.association import Association
+from gateway.dimse.association_cost import AssociationCost
 from gateway.dimse.contexts import Proposal
 from gateway.dimse.requestor import Peer, open_association
 from gateway.errors import AssociationRejected, PoolTimeout, ShuttingDown
@@ -95,6 +96,7 @@ class Pool:
         self.peer = peer
         self.limits = limits
         self.statistics = PoolStatistics()
+        self.cost = AssociationCost()
         self._idle: list[_Member] = []
         self._leased: set[_Member] = set()
         self._opening = 0
@@ -124,6 +126,13 @@ class Pool:
     def ending_count(self) -> int:
         """Associations being released."""
         return len(self._ending)
+
+    @property
+    def spare_count(self) -> int:
+        """Associations that may be leased before anybody has to wait; 0 while somebody waits."""
+        if self._waiters:
+            return 0
+        return max(self.limits.max_associations - self.busy_count - self.ending_count, 0)
 
     def find_proposal(self, suits: Callable[[Proposal], bool]) -> Proposal | None:
         """The proposal of an open association that `suits`, idle ones first; None if there is none."""
@@ -198,6 +207,7 @@ class Pool:
         self._decide()
 
     async def _open(self, proposal: Proposal) -> _Member:
+        began = time.monotonic()
         try:
             association = await self._open_with_retry(proposal)
         except BaseException:
@@ -206,6 +216,7 @@ class Pool:
             self._decide()
             raise
         self._opening -= 1
+        self.cost.note_set_up(time.monotonic() - began)
         member = _Member(association, time.monotonic())
         self._leased.add(member)
         self.statistics.opened += 1
@@ -265,11 +276,15 @@ class Pool:
         return open_count >= self.limits.max_associations
 
     def _newest_idle(self, proposal: Proposal) -> _Member | None:
+        """The one that serves `proposal` with the fewest contexts to spare; of several, the newest."""
+        best: tuple[int, _Member] | None = None
         for member in reversed(self._idle):
             offered = member.association.proposal
             if offered is not None and offered.serves(proposal):
-                return member
-        return None
+                size = len(offered.syntaxes)
+                if best is None or size < best[0]:
+                    best = size, member
+        return best[1] if best is not None else None
 
     def _is_spent(self, member: _Member, now: float) -> bool:
         return (

@@ -100,12 +100,15 @@ def propose_query(settings: BackendSettings, *, fuzzy: bool = False) -> Proposal
     )
 
 
-def propose_get(contexts: Sequence[StorageContext]) -> Proposal:
-    """C-GET, and the classes to receive with the SCP role (PS3.4 §C.5.3.1)."""
+def propose_get(contexts: Sequence[StorageContext], query: Proposal) -> Proposal:
+    """What `query` proposes, C-GET in it, and the classes to receive with the SCP role (PS3.4 §C.5.3.1).
+
+    Such an association serves queries too: where all are taken, one need not be closed to open another kind.
+    """
     storage_syntaxes = (
         ProposedSyntax(context.sop_class_uid, context.transfer_syntaxes, scp=True) for context in contexts
     )
-    return Proposal((ProposedSyntax(STUDY_ROOT_GET, QR_TRANSFER_SYNTAXES), *storage_syntaxes), exact=True)
+    return Proposal((*query.syntaxes, *storage_syntaxes), query.extended, exact=True)
 
 
 def check_roles(association: Association, contexts: Sequence[StorageContext]) -> None:

@@ -14,8 +14,8 @@ from gateway.services.retrieve.transfer_demand import ANY_STORED, TransferDemand
 
 __all__ = ["MAX_STORAGE_CONTEXTS", "list_single_forms", "offer_contexts", "offer_single_form"]
 
-MAX_STORAGE_CONTEXTS = 127
-"""128 contexts of an association less the one for C-GET itself."""
+MAX_STORAGE_CONTEXTS = 124
+"""128 contexts of an association less those for C-GET itself and the queries it serves besides."""
 
 _NATIVE = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
 _NATIVE_FORMS = (_NATIVE, (DEFLATED,), (EXPLICIT_VR_BE,))
@@ -36,11 +36,11 @@ def offer_contexts(
     choice
         A group of ``TransferDemand.choices``.
     classes
-        SOP Class UIDs of what is to come, at least one; 127 at most are offered.
+        SOP Class UIDs of what is to come, at least one; 124 at most are offered. Their order does not matter.
     stored
         Transfer syntaxes the archive says it holds, offered before the others.
     """
-    names = classes[:MAX_STORAGE_CONTEXTS]
+    names = sorted(classes[:MAX_STORAGE_CONTEXTS])  # the same classes make the same offer, which pooled ones serve
     forms = _list_forms(choice)
     known = [form for form in forms if form[0] in stored]
     ordered = list(dict.fromkeys((*forms[:1], *known, *forms)))[: MAX_STORAGE_CONTEXTS // len(names)]
@@ -49,7 +49,7 @@ def offer_contexts(
 
 def offer_single_form(form: tuple[str, ...], classes: Sequence[str]) -> tuple[StorageContext, ...]:
     """One context a class, for archives that use their first accepted context whatever they hold."""
-    return tuple(StorageContext(name, form) for name in classes[:MAX_STORAGE_CONTEXTS])
+    return tuple(StorageContext(name, form) for name in sorted(classes[:MAX_STORAGE_CONTEXTS]))
 
 
 def list_single_forms(demand: TransferDemand) -> tuple[tuple[str, ...], ...]:

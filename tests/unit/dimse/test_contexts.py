@@ -48,11 +48,12 @@ class TestProposal:
         assert Proposal((FIND,), (relational,)).serves(Proposal((FIND,)))
         assert not Proposal((FIND,)).serves(Proposal((FIND,), (relational,)))
 
-    def test_an_exact_one_serves_and_is_served_by_its_equal_only(self) -> None:
+    def test_an_exact_one_is_served_by_its_equal_only(self) -> None:
         exact = Proposal((FIND, storage(CT, scp=True)), exact=True)
         assert exact.serves(Proposal((FIND, storage(CT, scp=True)), exact=True))
-        assert not exact.serves(Proposal((FIND,)))
+        assert exact.serves(Proposal((FIND,)))
         assert not Proposal((FIND, storage(CT, scp=True))).serves(exact)
+        assert not Proposal((FIND, storage(CT, scp=True), storage(MR, scp=True)), exact=True).serves(exact)
 
 
 class TestNegotiated:

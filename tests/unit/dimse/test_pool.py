@@ -333,6 +333,41 @@ class TestDecisions:
         fake.slow_release = False
         await pool.close()
 
+    async def test_the_association_with_the_fewest_contexts_to_spare_is_taken(self, fake: FakeArchive) -> None:
+        pool = make_pool()
+        large = Proposal((*ECHO.syntaxes, *EXACT.syntaxes), exact=True)
+        clients = [Client(pool), Client(pool, large)]
+        await turns()
+        for client in clients:
+            await client.finish()
+        small, next_best = Client(pool), Client(pool)
+        await turns()
+        assert (small.association.proposal, next_best.association.proposal) == (ECHO, large)
+        for client in (small, next_best):
+            await client.finish()
+        assert fake.opened_for == [ECHO, large]
+        await pool.close()
+
+    async def test_what_can_be_spared(self, fake: FakeArchive) -> None:
+        pool = make_pool(max_associations=2)
+        assert pool.spare_count == 2
+        first, second = Client(pool), Client(pool)
+        await turns()
+        assert pool.spare_count == 0
+        await first.finish()
+        assert pool.spare_count == 1
+        third, waiting = Client(pool), Client(pool, OTHER)
+        await turns()
+        await third.finish()
+        await turns()
+        assert waiting.holds and pool.spare_count == 0
+        another = Client(pool)
+        await turns()
+        assert pool.waiting_count == 1 and pool.spare_count == 0
+        for client in (second, waiting, another):
+            await client.finish()
+        await pool.close()
+
     async def test_a_dirty_association_is_aborted(self, fake: FakeArchive) -> None:
         pool = make_pool()
         client = Client(pool)

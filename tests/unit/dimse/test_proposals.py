@@ -41,12 +41,18 @@ def test_a_query_association_can_verify() -> None:
 
 
 def test_a_get_offers_to_receive_and_is_not_shared_with_other_offers() -> None:
-    proposal = propose_get([StorageContext("1.2.3", ("1.2", "1.3"))])
-    assert proposal.syntaxes == (
-        ProposedSyntax(STUDY_ROOT_GET, QR_TRANSFER_SYNTAXES),
-        ProposedSyntax("1.2.3", ("1.2", "1.3"), scp=True),
-    )
-    assert not proposal.serves(propose_get([StorageContext("1.2.3", ("1.2",))]))
+    query = propose_query(make_settings())
+    proposal = propose_get([StorageContext("1.2.3", ("1.2", "1.3"))], query)
+    assert proposal.syntaxes == (*query.syntaxes, ProposedSyntax("1.2.3", ("1.2", "1.3"), scp=True))
+    assert ProposedSyntax(STUDY_ROOT_GET, QR_TRANSFER_SYNTAXES) in proposal.syntaxes
+    assert not proposal.serves(propose_get([StorageContext("1.2.3", ("1.2",))], query))
+    assert not query.serves(proposal)
+
+
+def test_an_association_for_a_get_serves_queries() -> None:
+    query = propose_query(make_settings())
+    assert query.extended
+    assert propose_get([StorageContext("1.2.3", ("1.2",))], query).serves(query)
 
 
 @pytest.mark.parametrize(
