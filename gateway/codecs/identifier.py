@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from struct import Struct, error, pack
 from typing import Any
 
@@ -85,7 +86,18 @@ def _needs_utf_8(attribute: Attribute) -> bool:
 
 def _encode_keys(keys: Mapping[str, Attribute], *, explicit: bool) -> bytes:
     ordered = sorted((tag.upper(), attribute) for tag, attribute in keys.items())
-    return b"".join(_encode_element(tag, attribute, explicit=explicit) for tag, attribute in ordered)
+    return b"".join(
+        _encode_element(tag, attribute, explicit=explicit)
+        if len(attribute) > 1
+        else _encode_universal(tag, attribute["vr"], explicit=explicit)
+        for tag, attribute in ordered
+    )
+
+
+@lru_cache(maxsize=2048)
+def _encode_universal(tag: str, vr: str, *, explicit: bool) -> bytes:
+    """A key without value, as most of a query are; remembered, since the next query asks for the same."""
+    return _encode_element(tag, {"vr": vr}, explicit=explicit)
 
 
 def _encode_element(tag: str, attribute: Attribute, *, explicit: bool) -> bytes:
