@@ -242,15 +242,11 @@ class Association:
 
     async def _pump(self, limit_s: float | None, waiting_for: str) -> None:
         self._check_usable()
-        if self._transport.has_unread:
-            chunk = await self._transport.read()
-        else:
-            try:
-                async with asyncio.timeout(limit_s):
-                    chunk = await self._transport.read()
-            except TimeoutError:
-                text = f"nothing received for {limit_s:g} s while waiting for {waiting_for}"
-                raise DimseTimeout(self.ae_title, text) from None
+        try:
+            chunk = await self._transport.read(limit_s)
+        except TimeoutError:
+            text = f"nothing received for {limit_s:g} s while waiting for {waiting_for}"
+            raise DimseTimeout(self.ae_title, text) from None
         self._connection.receive_data(chunk)
         self._take_events()
         if self._failure is not None and not self._inbox:

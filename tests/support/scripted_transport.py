@@ -43,11 +43,12 @@ class ScriptedTransport:
         self._chunks.extend(chunks)
         self._arrived.set()
 
-    async def read(self) -> bytes:
+    async def read(self, limit_s: float | None = None) -> bytes:
         """The next chunk."""
-        while not self._chunks:
-            self._arrived.clear()
-            await self._arrived.wait()
+        async with asyncio.timeout(limit_s):
+            while not self._chunks:
+                self._arrived.clear()
+                await self._arrived.wait()
         return self.take_unread()
 
     def take_unread(self) -> bytes:

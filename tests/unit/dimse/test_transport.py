@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.dimse.transport import MAX_UNREAD_CHUNKS, READ_BYTES, Transport, connect
+from gateway.dimse.transport import KEPT_BUFFERS, MAX_UNREAD_CHUNKS, READ_BYTES, READS_AT_ONCE, Transport, connect
 from tests.support.cancellation import settle
 
 
@@ -64,6 +65,66 @@ async def test_a_chunk_does_not_change_when_more_arrives() -> None:
         peer.sendall(b"again")
         assert await transport.read() == b"again"
         assert first == b"first"
+
+
+async def test_chunks_that_are_held_keep_their_bytes_and_buffers_that_are_free_are_used_again() -> None:
+    async with open_pair() as (transport, peer):
+        held: list[tuple[int, bytes | memoryview]] = []
+        for number in range(40):
+            message = bytes([number]) * 100_000
+            await asyncio.get_running_loop().sock_sendall(peer, message)
+            left = len(message)
+            while left:
+                chunk = await transport.read()
+                left -= len(chunk)
+                if number % 3 == 0:
+                    held.append((number, chunk[10:]))
+            assert all(set(bytes(chunk)) <= {number} for number, chunk in held)
+            held = held[-8:]
+        assert len(transport._buffers) == KEPT_BUFFERS
+        held.clear()
+        del chunk
+        assert len({id(transport._find_free_buffer()) for _ in range(10)}) == 1
+
+
+async def test_what_is_there_is_read_without_waiting_but_not_for_ever() -> None:
+    """Somebody else's turn comes although bytes are there whenever one is read."""
+    async with open_pair() as (transport, peer):
+        reads = itertools.count(1)
+        seen: list[int] = []
+
+        async def take_turns() -> None:
+            while True:
+                seen.append(done)
+                await asyncio.sleep(0)
+
+        done = 0
+        other = asyncio.create_task(take_turns())
+        async with asyncio.timeout(5):
+            while done < 5 * READS_AT_ONCE:
+                peer.send(b"x")
+                await transport.read()
+                done = next(reads)
+        other.cancel()
+        assert max(later - earlier for earlier, later in itertools.pairwise(seen)) <= READS_AT_ONCE + 1
+        assert len(set(seen)) >= 4
+
+
+async def test_a_read_that_waits_too_long() -> None:
+    async with open_pair() as (transport, peer):
+        with pytest.raises(TimeoutError):
+            await transport.read(0.01)
+        peer.send(b"late")
+        assert await transport.read(5) == b"late"
+        with pytest.raises(TimeoutError):
+            await transport.read(0)
+
+
+async def test_an_end_behind_the_last_bytes_is_told_once_they_are_read() -> None:
+    async with open_pair() as (transport, peer):
+        peer.sendall(b"abc")
+        peer.close()
+        assert [await transport.read(5) for _ in range(3)] == [b"abc", b"", b""]
 
 
 async def test_a_slow_reader_stops_the_socket() -> None:
