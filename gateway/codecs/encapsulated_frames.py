@@ -75,6 +75,16 @@ class EncapsulatedFrames:
         """Whether every wanted frame has been given."""
         return self._next_wanted == 0
 
+    @property
+    def remaining_bytes(self) -> int | None:
+        """Bytes in the fragments of the frames after the last one begun, were all as long as those so far.
+
+        None before the first; the rest of the last one begun is not counted.
+        """
+        if not self._number:
+            return None
+        return self._next_offset // self._number * (self._frame_count - self._number)
+
     def start_fragment(self, token: FragmentStart) -> list[FrameEvent]:
         """Take the start of a fragment, the first one being the Basic Offset Table."""
         if token.index == 0:

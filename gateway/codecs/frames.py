@@ -128,6 +128,15 @@ class FrameExtractor:
         frames = self._native or self._encapsulated
         return frames is not None and frames.is_complete
 
+    @property
+    def remaining_bytes(self) -> int | None:
+        """About how many bytes of pixel data are still to come; None where that is not known (yet).
+
+        Exact for native pixel data, estimated from the frames so far for encapsulated. What was fed does not count.
+        """
+        frames = self._native or self._encapsulated
+        return None if frames is None else frames.remaining_bytes
+
     def feed(self, data: Buffer) -> list[FrameEvent]:
         """Take the next bytes of the data set.
 

@@ -38,6 +38,7 @@ class NativeFrames:
             raise DecodeError("pixel data is too short for its frames", path="7FE00010")
         self._frame_bits = frame_bits
         self._wanted = iter(wanted)
+        self._length = length
         self._position = 0
         self._open_next()
 
@@ -53,6 +54,11 @@ class NativeFrames:
     def is_complete(self) -> bool:
         """Whether every wanted frame has been given."""
         return self._number == 0
+
+    @property
+    def remaining_bytes(self) -> int:
+        """Bytes of the value that have not been taken."""
+        return self._length - self._position
 
     def take(self, data: Buffer) -> list[FrameEvent]:
         """Return what the next bytes of the value hold of the wanted frames; chunks are views of `data`."""

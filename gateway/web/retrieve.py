@@ -13,9 +13,9 @@ from gateway.codecs.dicom_xml import encode_native_xml
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameStart
 from gateway.errors import NotAcceptable, UnknownResource
 from gateway.resources import ResourcePath, parse_frame_list
+from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.metadata import MetadataStream
 from gateway.services.retrieve.pixel_stream import PixelStream
-from gateway.services.retrieve.service import InstanceStream
 from gateway.services.retrieve.transfer_demand import TransferDemand
 from gateway.web.backends import BackendServices
 from gateway.web.negotiation import (
@@ -58,7 +58,7 @@ class RetrieveHandlers:
             return await self._send_parts(request, parts, head, single=single)
 
     async def _iter_instance_parts(
-        self, instances: InstanceStream, accepted: AcceptableInstances, url: str
+        self, instances: Instances, accepted: AcceptableInstances, url: str
     ) -> AsyncGenerator[Part, None]:
         async for instance in instances:
             form = accepted.choose(instance.delivered_syntax)

@@ -16,8 +16,9 @@ from gateway.codecs.dicom_json import JsonModelBuilder
 from gateway.dimse.archive import Archive
 from gateway.errors import DecodeError
 from gateway.resources import ResourcePath
+from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.received_instance import ReceivedInstance
-from gateway.services.retrieve.service import InstanceStream, RetrieveService
+from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED
 
 __all__ = ["INLINE_BYTES", "MetadataService", "MetadataStream"]
@@ -35,7 +36,7 @@ _log = structlog.get_logger(__name__)
 class MetadataStream:
     """The metadata of the instances of one target; iterated once."""
 
-    def __init__(self, archive: Archive, instances: InstanceStream, base_url: str) -> None:
+    def __init__(self, archive: Archive, instances: Instances, base_url: str) -> None:
         self._archive = archive
         self._instances = instances
         self._base_url = base_url
@@ -64,7 +65,7 @@ class MetadataStream:
         UndecodableResponse
             The damage stands before the SOP Instance UID, so that nothing useful is left.
         BackendError
-            As ``InstanceStream``.
+            As ``Instances``.
         """
         instance = await self._instances.__anext__()
         return instance.path, await self._read(instance)

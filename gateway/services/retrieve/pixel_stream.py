@@ -2,11 +2,12 @@
 
 (PS3.18 §10.4.1.1.5–6, §10.4.3.3.5–6.) The instance is fetched for each request and nothing of it is kept, so every
 Bulkdata URI given out stays good. Once the wanted bytes have passed, what is left of the instance is read to its
-end where that is near and otherwise cut off.
+end where that is no dearer than a new association, and otherwise cut off at once (``association_cost.py``).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol, Self, TypeAlias
@@ -15,18 +16,17 @@ from gateway.codecs import Buffer
 from gateway.codecs.bulkdata import BulkdataExtractor
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameExtractor, FrameStart
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
+from gateway.dimse.association_cost import AssociationCost
 from gateway.errors import DecodeError, NotAcceptable, UnknownResource
 from gateway.resources import ResourcePath
+from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.received_instance import ReceivedInstance
-from gateway.services.retrieve.service import InstanceStream, RetrieveService
+from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 
 __all__ = ["PixelDataService", "PixelEvent", "PixelStream"]
 
 PIXEL_DATA_PATHS = frozenset({"7FE00010", "7FE00008", "7FE00009"})
-
-TAIL_BYTES = 4_194_304
-"""What is read of an instance after the wanted bytes, so that an ordinary one ends in order."""
 
 PixelEvent: TypeAlias = FrameStart | FrameChunk | FrameEnd
 """A frame or bulk value, numbered from 1, in pieces."""
@@ -44,6 +44,10 @@ class _Extractor(Protocol):
     @property
     def is_compressed(self) -> bool:
         """Whether the values are encoded in the transfer syntax of the data set; known when the first one begins."""
+
+    @property
+    def remaining_bytes(self) -> int | None:
+        """About how much of the data set is still to come, None where that is not known."""
 
     def feed(self, data: Buffer) -> Iterable[PixelEvent]:
         """What the next piece of the data set holds of it."""
@@ -76,6 +80,7 @@ class _BulkValue:
     """A bulk value as one numbered item, so that it is written like a frame."""
 
     value_count = 1
+    remaining_bytes = None
 
     def __init__(self, transfer_syntax_uid: str, path: str) -> None:
         self._extractor = BulkdataExtractor(transfer_syntax_uid, path)
@@ -117,13 +122,15 @@ class PixelStream:
         Values to come; for all frames of encapsulated Pixel Data, as many as Number of Frames says.
     """
 
-    def __init__(self, instances: InstanceStream, make: _ExtractorFactory) -> None:
+    def __init__(self, instances: Instances, make: _ExtractorFactory, cost: AssociationCost) -> None:
         self._instances = instances
         self._make = make
+        self._cost = cost
         self.count = 1
         self.transfer_syntax_uid = EXPLICIT_VR_LE
         self._events = self._generate()
         self._first: PixelEvent | None = None
+        self._reading: _Reading | None = None
 
     async def begin(self) -> None:
         """Wait for the first byte wanted.
@@ -151,23 +158,22 @@ class PixelStream:
         return await anext(self._events)
 
     async def close(self) -> None:
-        """Stop reading."""
+        """Stop reading; what is left of the instance is cut off if it is long."""
         await self._events.aclose()
+        if self._reading is not None and not self._reading.is_over:
+            self._reading.cut_if_long()
 
     async def _generate(self) -> AsyncGenerator[PixelEvent, None]:
         async for instance in self._instances:
             extractor = self._make(instance)
+            reading = self._reading = _Reading(instance, extractor, self._cost)
             try:
-                surplus = 0
-                while (piece := await instance.read_piece()) is not None:
-                    if extractor.is_complete:
-                        surplus += len(piece)
-                        if surplus > TAIL_BYTES:
-                            return
-                        continue
+                while (piece := await reading.read_piece()) is not None:
                     for event in extractor.feed(piece):
                         self._describe(instance, extractor)
                         yield event
+                    if extractor.is_complete and reading.cut_if_long():
+                        return
                 for event in extractor.finish():
                     self._describe(instance, extractor)
                     yield event
@@ -177,6 +183,44 @@ class PixelStream:
     def _describe(self, instance: ReceivedInstance, extractor: _Extractor) -> None:
         self.count = extractor.value_count
         self.transfer_syntax_uid = instance.transfer_syntax_uid if extractor.is_compressed else EXPLICIT_VR_LE
+
+
+class _Reading:
+    """One instance being read: how fast it comes, and whether its rest is worth reading."""
+
+    def __init__(self, instance: ReceivedInstance, extractor: _Extractor, cost: AssociationCost) -> None:
+        self._instance = instance
+        self._extractor = extractor
+        self._cost = cost
+        self._size = 0
+        self._waited_s = 0.0
+        self._surplus = 0
+        self.is_over = False
+
+    async def read_piece(self) -> Buffer | None:
+        began = time.perf_counter()
+        piece = await self._instance.read_piece()
+        self._waited_s += time.perf_counter() - began
+        if piece is None:
+            self._end()
+            return None
+        self._size += len(piece)
+        if self._extractor.is_complete:
+            self._surplus += len(piece)
+        return piece
+
+    def cut_if_long(self) -> bool:
+        """Cut off the rest if reading it is dearer than a new association; what is not known may be short at first."""
+        rest = self._extractor.remaining_bytes
+        is_long = (self._surplus if rest is None else max(rest, self._surplus)) > self._cost.break_even_bytes
+        if is_long:
+            self._instance.cut()
+            self._end()
+        return is_long
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._cost.note_transfer(self._size, self._waited_s)
 
 
 class _ExtractorFactory(Protocol):
@@ -240,7 +284,7 @@ class PixelDataService:
         self, path: ResourcePath, demand: TransferDemand, make: _ExtractorFactory
     ) -> AsyncIterator[PixelStream]:
         async with self._retrieve.open_instances(path, demand) as instances:
-            stream = PixelStream(instances, make)
+            stream = PixelStream(instances, make, self._retrieve.association_cost)
             try:
                 await stream.begin()
                 yield stream

@@ -55,6 +55,10 @@ class ReceivedInstance:
         """
         return await self._store.read_piece()
 
+    def cut(self) -> None:
+        """Cut the association that it comes on: nothing of its long rest is wanted. Reading must be over."""
+        self._store.abort()
+
     async def iter_part10(self) -> AsyncGenerator[Buffer, None]:
         """Yield a PS3.10 file: preamble, File Meta Information, and the data set.
 

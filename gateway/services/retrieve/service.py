@@ -16,6 +16,7 @@ import structlog
 
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
 from gateway.dimse.archive import Archive, Identifier
+from gateway.dimse.association_cost import AssociationCost
 from gateway.dimse.scu.retrieve import Retrieval
 from gateway.dimse.suboperation import StoreSubOperation
 from gateway.errors import (
@@ -38,7 +39,9 @@ from gateway.services.retrieve.attempts import (
     plan_attempts,
     refuses_the_method,
 )
+from gateway.services.retrieve.coalescing import Coalescer
 from gateway.services.retrieve.context_offers import offer_contexts, offer_single_form
+from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.inventories import Inventories
 from gateway.services.retrieve.inventory import Inventory
 from gateway.services.retrieve.received_instance import ReceivedInstance
@@ -292,9 +295,16 @@ class RetrieveService:
     def __init__(self, archive: Archive, inventories: Inventories) -> None:
         self._archive = archive
         self._inventories = inventories
+        shares = archive.settings.coalesce_window_ms > 0
+        self._coalescer = Coalescer(archive, inventories.take, self._open_alone) if shares else None
+
+    @property
+    def association_cost(self) -> AssociationCost:
+        """What a new association with the archive costs."""
+        return self._archive.pool.cost
 
     @asynccontextmanager
-    async def open_instances(self, path: ResourcePath, demand: TransferDemand) -> AsyncIterator[InstanceStream]:
+    async def open_instances(self, path: ResourcePath, demand: TransferDemand) -> AsyncIterator[Instances]:
         """Fetch what is under `path`; the first instance has arrived when the block begins.
 
         Leaving the block early cancels what is under way.
@@ -308,6 +318,13 @@ class RetrieveService:
         BackendError
             The archive failed; further ones while iterating.
         """
+        shared = self._coalescer if path.level is Level.IMAGE else None
+        async with (shared.open_instances if shared else self._open_alone)(path, demand) as instances:
+            yield instances
+
+    @asynccontextmanager
+    async def _open_alone(self, path: ResourcePath, demand: TransferDemand) -> AsyncIterator[InstanceStream]:
+        """The same without sharing an operation with other requests."""
         inventory = await self._inventories.take(path)
         stream = InstanceStream(self._archive, inventory, demand)
         try:

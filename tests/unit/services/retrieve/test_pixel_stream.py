@@ -13,9 +13,9 @@ from pydicom.uid import MPEG4HP41, DeflatedExplicitVRLittleEndian
 
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameStart
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
+from gateway.dimse.association_cost import AssociationCost
 from gateway.errors import NotAcceptable, UndecodableResponse, UnknownResource
 from gateway.resources import ResourcePath
-from gateway.services.retrieve import pixel_stream
 from gateway.services.retrieve.pixel_stream import PixelDataService, PixelStream
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 from tests.support.cancellation import iter_cancelled_runs
@@ -124,16 +124,67 @@ async def test_frames_that_are_not_there(tmp_path: Path) -> None:
         await site.check_clean()
 
 
-async def test_a_large_rest_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixel_stream, "TAIL_BYTES", 1000)
-    size = 2000
-    pixels = np.zeros((3, size, size), np.uint16).tobytes()
-    async with open_site(tmp_path, retrieve="c-get") as site:
-        add(site, tmp_path, PixelData=pixels, Rows=size, Columns=size)
-        values, *_ = await collect(frames(site, [1]))
-        assert values == [pixels[: size * size * 2]]
+SIDE = 2000
+LARGE = np.zeros((3, SIDE, SIDE), np.uint16).tobytes()
+LARGE_FRAME = LARGE[: SIDE * SIDE * 2]
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_rest_that_is_dearer_than_an_association_is_cut_off(tmp_path: Path, method: str) -> None:
+    async with open_site(tmp_path, retrieve=method) as site:
+        add(site, tmp_path, PixelData=LARGE, Rows=SIDE, Columns=SIDE)
+        price_associations(site, LARGE_BYTES_LEFT - 2_000_000)
+        assert (await collect(frames(site, [1])))[0] == [LARGE_FRAME]
         await site.check_clean()
-        assert (await collect(frames(site, [3])))[0] == [pixels[: size * size * 2]]
+        assert site.sandbox.wait_for(lambda now: now.aborts == 1), site.sandbox.counters
+        assert (await collect(frames(site, [3])))[0] == [LARGE_FRAME]
+        await site.check_clean()
+        assert site.sandbox.counters.aborts == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_rest_that_is_cheaper_than_an_association_is_read(tmp_path: Path, method: str) -> None:
+    async with open_site(tmp_path, retrieve=method) as site:
+        add(site, tmp_path, PixelData=LARGE, Rows=SIDE, Columns=SIDE)
+        price_associations(site, LARGE_BYTES_LEFT + 2_000_000)
+        assert (await collect(frames(site, [1])))[0] == [LARGE_FRAME]
+        await site.check_clean()
+        assert site.sandbox.counters.aborts == site.sandbox.counters.cancels == 0
+
+
+async def test_one_that_leaves_cuts_off_a_long_rest(tmp_path: Path) -> None:
+    async with open_site(tmp_path, retrieve="c-get") as site:
+        add(site, tmp_path, PixelData=LARGE, Rows=SIDE, Columns=SIDE)
+        price_associations(site, 1_000_000)
+        async with frames(site, [3]):
+            pass  # as a HEAD request does
+        assert site.sandbox.wait_for(lambda now: now.aborts == 1), site.sandbox.counters
+        assert site.sandbox.counters.cancels == 0
+        await site.check_clean()
+
+
+async def test_of_what_length_is_not_known_a_little_is_read(tmp_path: Path) -> None:
+    async with open_site(tmp_path, retrieve="c-get") as site:
+        add(site, tmp_path, PixelData=LARGE, Rows=SIDE, Columns=SIDE)
+        price_associations(site, LARGE_BYTES_LEFT * 2)
+        await collect(bulkdata(site, "00080018"))
+        assert site.sandbox.counters.aborts == 0
+        price_associations(site, 1_000_000)
+        await collect(bulkdata(site, "00080018"))
+        assert site.sandbox.wait_for(lambda now: now.aborts == 1), site.sandbox.counters
+        await site.check_clean()
+
+
+LARGE_BYTES_LEFT = 2 * len(LARGE_FRAME)
+
+
+def price_associations(site: Site, size: int) -> None:
+    """Have a new association cost as much as reading `size` bytes."""
+
+    class Cost(AssociationCost):
+        break_even_bytes = size  # type: ignore[assignment]
+
+    site.archive.pool.cost = Cost()
 
 
 async def test_cancelled_at_any_await_nothing_is_left(tmp_path: Path) -> None:
