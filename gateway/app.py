@@ -21,6 +21,10 @@ from gateway.dimse.acceptor import Acceptor
 from gateway.dimse.application_entity import run_application_entity
 from gateway.dimse.archive import Archive
 from gateway.errors import ConfigurationError
+from gateway.services.commitment.results import CommitmentResults
+from gateway.services.commitment.service import CommitmentService
+from gateway.services.commitment.transactions import TransactionStore
+from gateway.services.retrieve.caches import Caches
 from gateway.services.retrieve.inventories import Inventories
 from gateway.services.retrieve.metadata import MetadataService
 from gateway.services.retrieve.pixel_stream import PixelDataService
@@ -57,10 +61,41 @@ class Gateway:
     acceptor: Acceptor
 
 
-def build_services(settings: GatewaySettings, archive: Archive, *, is_default: bool) -> BackendServices:
+@dataclass(frozen=True, slots=True)
+class Commitments:
+    """What the storage commitment of all backends shares."""
+
+    transactions: TransactionStore
+    results: CommitmentResults
+
+
+@asynccontextmanager
+async def open_commitments(settings: GatewaySettings) -> AsyncIterator[Commitments]:
+    """Open the transactions for the length of the block.
+
+    Raises
+    ------
+    ConfigurationError
+        The database cannot be opened.
+    """
+    try:
+        transactions = TransactionStore(settings.commitment.database or ":memory:")
+    except OSError as error:
+        raise ConfigurationError("commitment.database", f"cannot be opened: {error}") from error
+    try:
+        ae_titles = {name: backend.ae_title for name, backend in settings.backends.items()}
+        yield Commitments(transactions, CommitmentResults(transactions, ae_titles))
+    finally:
+        await transactions.close()
+
+
+def build_services(
+    settings: GatewaySettings, archive: Archive, commitments: Commitments, caches: Caches, *, is_default: bool
+) -> BackendServices:
     """The services over one archive."""
     inventories = Inventories(archive, settings.cache.fresh_s)
     retrieve = RetrieveService(archive, inventories)
+    metadata = caches.open_metadata(archive, retrieve, inventories)
     return BackendServices(
         name=archive.name,
         ae_title=archive.ae_title,
@@ -68,24 +103,34 @@ def build_services(settings: GatewaySettings, archive: Archive, *, is_default: b
         http=settings.http,
         search=ArchiveSearch(archive, settings.search),
         retrieve=retrieve,
-        metadata=MetadataService(archive, retrieve),
+        metadata=MetadataService(archive, retrieve, metadata),
         pixel_data=PixelDataService(retrieve),
         store=StoreService(archive, settings.store),
+        commitment=CommitmentService(archive, commitments.transactions, commitments.results, settings.commitment),
         verify=archive.echo,
         describe=archive.describe_load,
     )
 
 
-def build_application(settings: GatewaySettings, archives: dict[str, Archive]) -> web.Application:
+def build_application(
+    settings: GatewaySettings, archives: dict[str, Archive], commitments: Commitments
+) -> web.Application:
     """The web application over `archives`, the first of which is the default backend."""
     app = web.Application(middlewares=[guard_heads])
     install(app, settings.http, RetryAfter())
+    caches = Caches.from_settings(settings.cache)
     backends = [
-        build_services(settings, archive, is_default=position == 0)
+        build_services(settings, archive, commitments, caches, is_default=position == 0)
         for position, archive in enumerate(archives.values())
     ]
     for backend in backends:
         add_service_routes(app, backend)
+
+    async def resume_commitments(_: web.Application) -> None:
+        for backend in backends:
+            await backend.commitment.resume()
+
+    app.on_startup.append(resume_commitments)
     add_health_routes(app, backends)
     add_console_routes(app)
     return app
@@ -98,11 +143,14 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     Raises
     ------
     ConfigurationError
-        An address cannot be listened on.
+        An address cannot be listened on, or a file not be opened.
     """
-    async with run_application_entity(settings) as entity:
+    async with (
+        open_commitments(settings) as commitments,
+        run_application_entity(settings, take_event=commitments.results.take) as entity,
+    ):
         runner = web.AppRunner(
-            build_application(settings, entity.archives),
+            build_application(settings, entity.archives, commitments),
             handler_cancellation=True,
             access_log=None,
             keepalive_timeout=KEEPALIVE_S,

@@ -29,6 +29,7 @@ __all__ = [
     "BackendName",
     "BackendSettings",
     "CacheSettings",
+    "CommitmentSettings",
     "DimseSettings",
     "EmptySearch",
     "GatewaySettings",
@@ -217,6 +218,40 @@ class CacheSettings(_Section):
     """What is kept between requests, and how long it is trusted."""
 
     fresh_s: SecondsOrNone = 2  # an answer of the index serves the requests of one page; 0: each request asks anew
+    metadata_memory_mib: int = Field(default=64, ge=0)  # some 5,000 instances; 0: no metadata is kept
+    folder: str = ""  # where files may be kept; empty: nothing is written
+    metadata_disk_mib: int = Field(default=0, ge=0)  # patient data at rest is for the operator to choose
+    recheck_s: SecondsOrNone = 300  # the UIDs are compared even where the numbers agree
+    max_age_s: SecondsOrNone = 86_400  # a change inside an instance that its study and series do not show is seen then
+    cache_control: str = "private, no-cache"  # of instances, frames and bulk data: a browser asks before it uses them
+
+    @field_validator("cache_control")
+    @classmethod
+    def _check_cache_control(cls, value: str) -> str:
+        directives = {piece.partition("=")[0].strip().lower() for piece in value.split(",")}
+        if "public" in directives or "s-maxage" in directives or not directives & {"private", "no-store"}:
+            raise ValueError("patient data is for private caches: private or no-store, never public")
+        return value
+
+    @model_validator(mode="after")
+    def _check_disk(self) -> Self:
+        if self.metadata_disk_mib and not (self.folder and self.metadata_memory_mib):
+            raise ValueError("metadata_disk_mib needs folder, and metadata_memory_mib, through which it is filled")
+        return self
+
+
+class CommitmentSettings(_Section):
+    """Storage commitment."""
+
+    database: str = ""  # SQLite file that keeps the transactions over a restart; empty: they live in memory
+    wait_s: SecondsOrNone = 3  # a result that comes within this is the answer to the request itself
+    same_association_s: SecondsOrNone = 5  # how long the archive may report on the association of the request
+    repeat_after_s: Seconds = 3_600  # a client that asks after this has the archive asked again: it may have forgotten
+    result_timeout_s: SecondsOrNone = 86_400  # then instances the archive never told of count as failed
+    keep_s: SecondsOrNone = 604_800  # how long a result can be had
+    forget_s: SecondsOrNone = 604_800  # and its Transaction UID is known after that
+    max_references: int = Field(default=1_000, ge=1)  # instances in one request to the archive; more are divided
+    max_body_bytes: int = Field(default=16_777_216, ge=1_024)  # of a request: some 100,000 instances
 
 
 class LogSettings(_Section):
@@ -241,6 +276,7 @@ class GatewaySettings(BaseSettings):
     search: SearchSettings = SearchSettings()
     store: StoreSettings = StoreSettings()
     cache: CacheSettings = CacheSettings()
+    commitment: CommitmentSettings = CommitmentSettings()
     log: LogSettings = LogSettings()
     backends: dict[BackendName, BackendSettings] = Field(default_factory=dict)
 

@@ -34,6 +34,7 @@ __all__ = [
     "ProtocolError",
     "RemoteProtocolError",
     "RequestError",
+    "ResultGone",
     "SearchTooBroad",
     "ShuttingDown",
     "TooLarge",
@@ -118,6 +119,10 @@ class MalformedBody(RequestError):
 
 class ConflictingRequest(RequestError):
     """A request that contradicts the state or itself (409)."""
+
+
+class ResultGone(RequestError):
+    """A result that was known and is no longer to be had (410)."""
 
 
 class UploadTimeout(RequestError):

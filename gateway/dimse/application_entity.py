@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from gateway.config import GatewaySettings
 from gateway.dimse.acceptor import Acceptor
 from gateway.dimse.archive import Archive
+from gateway.dimse.event_reports import TakeEvent
 from gateway.dimse.move_routing import MoveRegistry
+from gateway.dimse.scp.commitment import CommitmentEventProvider
+from gateway.dimse.scp.provider import ServiceProvider
 from gateway.dimse.scp.storage import MoveStorageProvider
 from gateway.dimse.scp.verification import VerificationProvider
 from gateway.errors import ConfigurationError
@@ -30,10 +33,17 @@ class ApplicationEntity:
 
 
 @asynccontextmanager
-async def run_application_entity(settings: GatewaySettings) -> AsyncIterator[ApplicationEntity]:
+async def run_application_entity(
+    settings: GatewaySettings, *, take_event: TakeEvent | None = None
+) -> AsyncIterator[ApplicationEntity]:
     """Listen and know the archives for the length of the block; then release associations and stop listening.
 
     The listener is ready before any archive is, so that no C-MOVE is asked for that could not come back.
+
+    Parameters
+    ----------
+    take_event
+        Takes the results of Storage Commitment that archives report; None refuses them.
 
     Raises
     ------
@@ -42,7 +52,10 @@ async def run_application_entity(settings: GatewaySettings) -> AsyncIterator[App
     """
     registry = MoveRegistry()
     our_ae_titles = _name_our_ae_titles(settings)
-    acceptor = Acceptor(settings.dimse, lambda: our_ae_titles, (MoveStorageProvider(registry), VerificationProvider()))
+    providers: list[ServiceProvider] = [MoveStorageProvider(registry), VerificationProvider()]
+    if take_event is not None:
+        providers.append(CommitmentEventProvider(take_event))
+    acceptor = Acceptor(settings.dimse, lambda: our_ae_titles, providers)
     try:
         await acceptor.start()
     except OSError as error:
@@ -63,5 +76,9 @@ async def run_application_entity(settings: GatewaySettings) -> AsyncIterator[App
 
 def _name_our_ae_titles(settings: GatewaySettings) -> frozenset[str]:
     """Every called AE title that means us: the gateway's own and those each backend knows us by."""
-    by_backend = (backend.move_destination for backend in settings.backends.values())
+    by_backend = (
+        title
+        for backend in settings.backends.values()
+        for title in (backend.move_destination, backend.calling_ae_title)
+    )
     return frozenset({settings.ae_title, *(title for title in by_backend if title)})

@@ -4,7 +4,7 @@ Nothing of the rest of the gateway is imported here, so that the archive proves 
 """
 
 from gateway.sandbox.archive import SandboxArchive
-from gateway.sandbox.behaviour import Behaviour, Disturbance, Fault, Moment
+from gateway.sandbox.behaviour import Behaviour, CommitmentAnswer, Disturbance, Fault, Moment
 from gateway.sandbox.counters import Counters
 
-__all__ = ["Behaviour", "Counters", "Disturbance", "Fault", "Moment", "SandboxArchive"]
+__all__ = ["Behaviour", "CommitmentAnswer", "Counters", "Disturbance", "Fault", "Moment", "SandboxArchive"]

@@ -25,12 +25,13 @@ import structlog
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_CANCEL_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ
-from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
+from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE, N_ACTION
 from pynetdicom.pdu import A_ABORT_RQ, A_RELEASE_RQ, P_DATA_TF
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from gateway.sandbox.behaviour import Behaviour, Moment
+from gateway.sandbox.commitment import serve_commitment
 from gateway.sandbox.counters import Counters
 from gateway.sandbox.find import serve_find
 from gateway.sandbox.index import InstanceIndex
@@ -55,6 +56,7 @@ _SERVICES: Mapping[type, Callable[[Session, Any, Any], None]] = {
     C_GET: serve_get,
     C_MOVE: serve_move,
     C_STORE: serve_store,
+    N_ACTION: serve_commitment,
 }
 _NOTIFICATIONS = (evt.EVT_DIMSE_RECV, evt.EVT_DIMSE_SENT, evt.EVT_PDU_RECV, evt.EVT_PDU_SENT)
 

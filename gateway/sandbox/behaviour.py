@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-__all__ = ["Behaviour", "Disturbance", "Fault", "Moment"]
+__all__ = ["Behaviour", "CommitmentAnswer", "Disturbance", "Fault", "Moment"]
 
 
 class Fault(Enum):
@@ -40,6 +40,18 @@ class Moment(Enum):
     """A C-STORE request came in completely, its response is not sent."""
     WITHIN_STORE = auto()
     """`count` bytes of P-DATA came in on an association; nothing more is read from it."""
+
+
+class CommitmentAnswer(Enum):
+    """On which association, and when, the result of a storage commitment is reported (PS3.4 §J.3.3)."""
+
+    LATER = auto()
+    """On one that the archive opens."""
+    BEFORE = auto()
+    """On that of the request, before the request is answered."""
+    AFTER = auto()
+    """On that of the request, after it."""
+    NEVER = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +120,12 @@ class Behaviour:
         Before each pending response, in seconds.
     find_status, retrieve_status, store_status : int
         If not 0, C-FIND, C-GET and C-MOVE, or C-STORE answer this status at once.
+    refuse_commitment : bool
+        Storage Commitment is rejected as an abstract syntax (result 3).
+    commitment : CommitmentAnswer
+        How results of storage commitment are reported.
+    commitment_status : int
+        If not 0, the N-ACTION of a storage commitment is answered with it.
     failing_suboperations : frozenset of int
         Ordinals, from 1, of sub-operations that are counted as failed without being tried.
     disturbance : Disturbance or None
@@ -138,5 +156,8 @@ class Behaviour:
     find_status: int = 0
     retrieve_status: int = 0
     store_status: int = 0
+    refuse_commitment: bool = False
+    commitment: CommitmentAnswer = CommitmentAnswer.LATER
+    commitment_status: int = 0
     failing_suboperations: frozenset[int] = frozenset()
     disturbance: Disturbance | None = None

@@ -20,7 +20,8 @@ class Counters:
     `aborts` are A-ABORT PDUs from peers, `connections_lost` transport connections that closed on an open
     association without A-RELEASE or A-ABORT from either side, `stores` accepted C-STORE requests,
     `suboperations` C-STORE requests sent for C-GET and C-MOVE, `responses` pending responses sent,
-    `stalls` associations standing at a `Fault.STALL` now.
+    `stalls` associations standing at a `Fault.STALL` now, `commitments` N-ACTION requests for storage commitment,
+    `commitment_reports` their results that were answered.
     """
 
     associations_open: int = 0
@@ -37,6 +38,8 @@ class Counters:
     suboperations: int = 0
     responses: int = 0
     stalls: int = 0
+    commitments: int = 0
+    commitment_reports: int = 0
 
 
 class Observations:

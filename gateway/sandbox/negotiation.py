@@ -15,6 +15,7 @@ from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
 from gateway.sandbox.behaviour import Behaviour
+from gateway.sandbox.commitment import STORAGE_COMMITMENT
 
 __all__ = [
     "FIND_MODELS",
@@ -64,12 +65,13 @@ def _list_services(behaviour: Behaviour) -> set[str]:
         services
         | (frozenset() if behaviour.refuse_get else GET_MODELS)
         | (frozenset() if behaviour.refuse_move else MOVE_MODELS)
+        | (frozenset() if behaviour.refuse_commitment else {STORAGE_COMMITMENT})
     )
 
 
 def _is_storage(abstract_syntax: str) -> bool:
     """Known storage classes, and what pynetdicom does not know: private classes and newer ones."""
-    if abstract_syntax == VERIFICATION:
+    if abstract_syntax in (VERIFICATION, STORAGE_COMMITMENT):
         return False
     return uid_to_service_class(abstract_syntax) in (StorageServiceClass, ServiceClass)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.config import HttpSettings
+from gateway.services.commitment.service import CommitmentService
 from gateway.services.contracts import SearchService
 from gateway.services.retrieve.metadata import MetadataService
 from gateway.services.retrieve.pixel_stream import PixelDataService
@@ -42,6 +43,7 @@ class BackendServices:
     metadata: MetadataService
     pixel_data: PixelDataService
     store: StoreService
+    commitment: CommitmentService
     verify: Callable[[], Awaitable[None]]
     describe: Callable[[], Mapping[str, Any]]
 

@@ -268,6 +268,11 @@ _BY_OPERATION: dict[str, dict[int, int]] = {
     "C-FIND": {0xA700: 503},  # PS3.4 Table C.4-1
     "C-GET": {0xA701: 503, 0xA702: 503, 0x0112: 404, 0xAA00: 404, 0xAA04: 400},  # PS3.4 Table C.4-3, Annex Y
     "C-MOVE": {0xA701: 503, 0xA702: 503, 0x0112: 404, 0xAA00: 404, 0xAA04: 400},  # PS3.4 Table C.4-2
+    "N-ACTION": {  # PS3.7 §10.1.4.1.10: what the service lacks, what the request lacks, what it repeats
+        **dict.fromkeys((0x0112, 0x0117, 0x0118, 0x0119, 0x0123), 501),
+        **dict.fromkeys((0x0114, 0x0115, 0x0212), 400),
+        **dict.fromkeys((0x0131, 0x0210), 409),
+    },
 }
 _OUT_OF_RESOURCES = 0xA700  # A7xx of every service class
 
@@ -316,6 +321,7 @@ _VERDICTS: dict[type, Callable[[Any], StatusReport]] = {
     errors.SearchTooBroad: _worded(413, "the search would visit more than is configured; narrow it"),
     errors.MalformedBody: _worded(400, "the request body is not well formed or ends early", _CLOSE),
     errors.ConflictingRequest: _worded(409, "the request contradicts itself or what is stored"),
+    errors.ResultGone: _worded(410, "the result is no longer available"),
     errors.UploadTimeout: _fixed(408, "no byte of the request body arrived in time", _CLOSE),
     # the gateway
     errors.ConfigurationError: _fixed(500, "the gateway is not configured for this"),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway.web.backends import BackendServices
+from gateway.web.commitment import CommitmentHandlers
 from gateway.web.retrieve import RetrieveHandlers
 from gateway.web.search import SearchHandlers
 from gateway.web.store import StoreHandlers
@@ -19,12 +20,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STUDY = "/studies/{study}"
 SERIES = STUDY + "/series/{series}"
 INSTANCE = SERIES + "/instances/{instance}"
+COMMITMENT = "/commitment-requests/{transaction}"
 FRAMES = INSTANCE + "/frames/{frames}"
 
 
 def list_routes(backend: BackendServices) -> list[tuple[str, str, Handler]]:
     """Method, path below the service root, handler."""
     search, retrieve, store = SearchHandlers(backend), RetrieveHandlers(backend), StoreHandlers(backend)
+    commitment = CommitmentHandlers(backend)
     return [
         # Search, §10.6
         ("GET", "/studies", search.search_for_studies),
@@ -36,6 +39,9 @@ def list_routes(backend: BackendServices) -> list[tuple[str, str, Handler]]:
         # Store, §10.5
         ("POST", "/studies", store.store_instances),
         ("POST", STUDY, store.store_instances),
+        # Storage Commitment, §13
+        ("POST", COMMITMENT, commitment.request_commitment),
+        ("GET", COMMITMENT, commitment.check_result),
         # Retrieve: instances, §10.4.1.1.1
         ("GET", STUDY, retrieve.retrieve_instances),
         ("GET", SERIES, retrieve.retrieve_instances),

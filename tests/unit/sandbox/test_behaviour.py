@@ -13,7 +13,9 @@ from tests.unit.sandbox.test_retrieve import ROLES, SERIES, count, destination, 
 
 
 def test_the_default_is_a_well_behaved_archive():
-    assert not any(getattr(Behaviour(), name) for name in Behaviour.__slots__ if name not in ("max_associations",))
+    assert not any(
+        getattr(Behaviour(), name) for name in Behaviour.__slots__ if name not in ("max_associations", "commitment")
+    )
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xC001, 0x0122])

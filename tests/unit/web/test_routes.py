@@ -30,6 +30,7 @@ def make_backend(*, is_default: bool) -> BackendServices:
         metadata=nothing,
         pixel_data=nothing,
         store=nothing,
+        commitment=nothing,
         verify=verify,
         describe=dict,
     )
