@@ -40,6 +40,7 @@ class MessageReader:
 
     def __init__(self) -> None:
         self._command = bytearray()
+        self._decoded: tuple[bytes, Command] | None = None
         self._context_id: int | None = None
         self._data_set_expected = False
 
@@ -79,9 +80,15 @@ class MessageReader:
             raise RemoteProtocolError("command set too long")
         if not fragment.last:
             return
-        command = decode_command(bytes(self._command))
+        command = self._decode(bytes(self._command))
         self._command.clear()
         self._data_set_expected = command.has_data_set
         if not command.has_data_set:
             self._context_id = None
         yield MessageStart(fragment.context_id, command)
+
+    def _decode(self, raw: bytes) -> Command:
+        """The command set; the pending responses of one query all have the same, which is decoded once."""
+        if self._decoded is None or self._decoded[0] != raw:
+            self._decoded = (raw, decode_command(raw))
+        return self._decoded[1]

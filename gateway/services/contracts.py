@@ -61,8 +61,15 @@ class SearchResults(Protocol):
     def is_empty(self) -> bool:
         """Whether there is no result at all."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all results are known already: one batch."""
+
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         """Yield each result as a data set of the DICOM JSON Model; once only."""
+
+    async def take_batch(self) -> list[dict[str, Any]]:
+        """The next results, all that came together, empty at the end; instead of iterating singly."""
 
 
 class SearchService(Protocol):

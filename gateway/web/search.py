@@ -30,6 +30,8 @@ from gateway.web.urls import ServiceUrls, service_path
 __all__ = ["SearchHandlers"]
 
 _MISCELLANEOUS = 299  # warn-code of PS3.18 §8.3.4.2
+_ONE_WRITE = 32_768  # bytes; with its head below what the transport takes without a pause
+_ONE_SEGMENT = 1_400  # bytes; what fits one TCP segment is sent no faster compressed
 
 
 class SearchHandlers:
@@ -81,6 +83,12 @@ class SearchHandlers:
         stall_s = self._backend.http.write_timeout_s
         if form.form is DocumentForm.JSON:
             items = _iter_json(results)
+            if results.is_whole:
+                body = dump_json(await results.take_batch())
+                if _is_short(request, body):
+                    head.headers[hdrs.CONTENT_TYPE] = form.media_type
+                    return web.Response(body=body, headers=head.headers)
+                items = _once(body[1:-1])
             return await stream_json_array(request, items, head, content_type=form.media_type, stall_s=stall_s)
         return await stream_multipart(request, _iter_parts(results, form.media_type), head, stall_s=stall_s)
 
@@ -99,9 +107,16 @@ def _warning_headers(results: SearchResults, base_url: str) -> CIMultiDict[str]:
     return CIMultiDict((hdrs.WARNING, f"{_MISCELLANEOUS} {base_url}: {text}") for text in results.warnings)
 
 
+def _is_short(request: web.Request, body: bytes) -> bool:
+    """Whether to send an answer as one write with its length: nothing to wait for, to count or to compress."""
+    is_compressible = hdrs.ACCEPT_ENCODING in request.headers and len(body) > _ONE_SEGMENT
+    return len(body) <= _ONE_WRITE and not is_compressible
+
+
 async def _iter_json(results: SearchResults) -> AsyncGenerator[bytes, None]:
-    async for result in results:
-        yield dump_json(result)
+    """The members of the array, those that came together in one piece."""
+    while batch := await results.take_batch():
+        yield dump_json(batch)[1:-1]
 
 
 async def _iter_parts(results: SearchResults, media_type: str) -> AsyncGenerator[Part, None]:

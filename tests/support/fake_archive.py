@@ -51,6 +51,8 @@ class Behaviour:
         Raised in place of answer number `fails_at` of each C-FIND at `fails_level` (any where empty).
     gate : asyncio.Event or None
         Awaited before answer number `gate_at` of each C-FIND at `fails_level` that is not only for counting.
+    batch : int
+        How many answers arrive together; with a large number the end is known with the last of them.
     """
 
     leaves_out: frozenset[str] = frozenset()
@@ -63,6 +65,7 @@ class Behaviour:
     fails_level: str = ""
     gate: asyncio.Event | None = None
     gate_at: int = 1
+    batch: int = 1
 
 
 @dataclass
@@ -175,6 +178,27 @@ class _Responses:
         self._number = 0
         self._is_gated = len(keys) > MOST_KEYS_OF_COUNTS
         self.is_finished = False
+        self._failure: Exception | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_finished and self._failure is None
+
+    async def read_batch(self) -> list[FindMatch]:
+        if self._failure is not None:
+            raise self._failure
+        batch: list[FindMatch] = []
+        while len(batch) < self._archive.behaviour.batch:
+            try:
+                batch.append(await anext(self))
+            except StopAsyncIteration:
+                break
+            except Exception as error:
+                if not batch:
+                    raise
+                self._failure = error
+                break
+        return batch
 
     def __aiter__(self) -> _Responses:
         return self

@@ -57,6 +57,11 @@ class FindResponses:
         self.is_finished = False
         self.match_count = 0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is known already that neither a match nor a failure follows."""
+        return self.is_finished and self._failure is None
+
     def __aiter__(self) -> FindResponses:
         return self
 
@@ -74,8 +79,7 @@ class FindResponses:
     async def read_batch(self) -> list[FindMatch]:
         """Wait for the next match and give it with all that has arrived behind it; empty at the end.
 
-        When the final response is among what has arrived, ``is_finished`` is set with the last matches. What it, or
-        reading on, raises comes with the next call. Raises as iterating does.
+        What reading on raises comes with the next call, after the matches before it. Raises as iterating does.
         """
         batch = [] if (match := await anext(self, None)) is None else [match]
         while batch and self._association.has_message and not self.is_finished:

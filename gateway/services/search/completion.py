@@ -91,6 +91,8 @@ class Completion:
         self._finder = finder
         self._refusals = refusals
         self._computes = computes
+        self._inherited = [tag for parent in plan.parents for tag in parent.tags]
+        self._counted = [tag for level in _COUNTED if self._shows(level) for tag in _COUNTED[level]]
         self._content: Memo[str, _StudyContent | None] = Memo(self._read_content, size=_REMEMBERED)
         self._counts: Memo[tuple[str, str], int | None] = Memo(self._count_instances, size=_REMEMBERED)
         self._parents: Memo[tuple[int, str], Model] = Memo(self._find_parent, size=_REMEMBERED)
@@ -100,6 +102,10 @@ class Completion:
         """Whether completing a model may need a C-FIND."""
         shows_counts = Level.STUDY in self._plan.tables or Level.SERIES in self._plan.tables
         return bool(self._plan.parents) or (self._computes and shows_counts)
+
+    def is_complete(self, model: Model) -> bool:
+        """Whether `complete` would find nothing missing that it might ask for."""
+        return all(tag in model for tag in self._inherited) and all(has_value(model, tag) for tag in self._counted)
 
     async def complete(self, model: Model) -> Model:
         """`model` with all that can be known of it.

@@ -9,13 +9,13 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from gateway.codecs.dicom_json import read_data_set
+from gateway.codecs.identifier_reader import IdentifierReader
 from gateway.errors import DecodeError, UndecodableResponse
 from gateway.services.search.keys import UNIQUE_KEYS
 from gateway.services.search.matching import is_excluded, lies_outside
-from gateway.services.search.merging import Model, iter_distinct
+from gateway.services.search.merging import Distinct, Model
 from gateway.services.search.plan import Step
-from gateway.services.search.streams import read_ahead
+from gateway.services.search.streams import Batch, iter_items, read_ahead
 
 if TYPE_CHECKING:
     from gateway.dimse.archive import Archive
@@ -51,8 +51,14 @@ class Finder:
         # with one association only, a C-FIND that waits for its reader would keep that reader waiting
         self._is_bounded = archive.settings.max_associations > 1
 
-    async def find(self, step: Step, uids: Mapping[str, str], *, ahead: int = 0) -> AsyncGenerator[Model, None]:
-        """Yield the answers to `step` below the entity named by `uids`, in the order of the archive.
+    def find(self, step: Step, uids: Mapping[str, str], *, ahead: int = 0) -> AsyncGenerator[Model, None]:
+        """Yield the answers one by one; as `find_batches`."""
+        return iter_items(self.find_batches(step, uids, ahead=ahead))
+
+    async def find_batches(
+        self, step: Step, uids: Mapping[str, str], *, ahead: int = 0
+    ) -> AsyncGenerator[Batch[Model], None]:
+        """Yield the answers to `step` below the entity named by `uids`, in the order of the archive, as they come.
 
         Parameters
         ----------
@@ -69,41 +75,40 @@ class Finder:
         BackendError
             As ``Archive.find``; UndecodableResponse for an identifier that cannot be read.
         """
-        found = self._receive(step, uids)
+        received = self._receive(step, uids)
         if ahead:
             budget = ahead if self._is_bounded else None
-            found = read_ahead(found, size=_size, budget=budget, name="search-find")
-        distinct = iter_distinct(self._read(found, step, uids), UNIQUE_KEYS[step.level])
-        async with aclosing(distinct):
-            async for model in distinct:
-                if not self._is_excluded(model, step):
-                    yield model
+            received = read_ahead(received, size=_size, budget=budget, name="search-find")
+        above = _attributes(uids)
+        readers: dict[str, IdentifierReader] = {}
+        distinct = Distinct(UNIQUE_KEYS[step.level])
+        async with aclosing(received):
+            async for batch in received:
+                models = (self._decode(match, above, readers) for match in batch.items)
+                answers = distinct.take(models, is_last=batch.is_last)
+                yield Batch([model for model in answers if not self._is_excluded(model, step)], batch.is_last)
 
-    async def _receive(self, step: Step, uids: Mapping[str, str]) -> AsyncGenerator[FindMatch, None]:
-        above = {tag: {"vr": "UI", "Value": [uid]} for tag, uid in uids.items()}
-        keys = dict(sorted({**step.keys, **above}.items()))
+    async def _receive(self, step: Step, uids: Mapping[str, str]) -> AsyncGenerator[Batch[FindMatch], None]:
+        keys = dict(sorted({**step.keys, **_attributes(uids)}.items()))
         async with self._archive.find(keys, fuzzy=not self._compares_names) as matches:
-            async for match in matches:
-                yield match
+            is_last = False
+            while not is_last:
+                batch = await matches.read_batch()
+                is_last = not batch or matches.is_over
+                yield Batch(batch, is_last)
 
-    async def _read(
-        self, found: AsyncGenerator[FindMatch, None], step: Step, uids: Mapping[str, str]
-    ) -> AsyncGenerator[Model, None]:
-        async with aclosing(found):
-            async for match in found:
-                model = self._decode(match)
-                for tag, uid in uids.items():
-                    model.setdefault(tag, {"vr": "UI", "Value": [uid]})
-                if not match.all_keys_supported:
-                    model[KEYS_LEFT_OUT] = {}
-                yield model
-
-    def _decode(self, match: FindMatch) -> Model:
-        character_set = self._archive.settings.default_character_set
+    def _decode(self, match: FindMatch, above: Model, readers: dict[str, IdentifierReader]) -> Model:
+        syntax = match.transfer_syntax
+        reader = readers.get(syntax)
+        if reader is None:
+            reader = readers[syntax] = IdentifierReader(syntax, self._archive.settings.default_character_set)
         try:
-            return dict(read_data_set(match.data, match.transfer_syntax, character_set))
+            model = {**above, **reader.read(match.data)}
         except DecodeError as error:
             raise UndecodableResponse(self._archive.ae_title, "an identifier of C-FIND") from error
+        if not match.all_keys_supported:
+            model[KEYS_LEFT_OUT] = {}
+        return model
 
     def _is_excluded(self, model: Model, step: Step) -> bool:
         names_too = self._compares_names and KEYS_LEFT_OUT in model
@@ -112,5 +117,9 @@ class Finder:
         return any(lies_outside(model, wanted) for wanted in step.ranges)
 
 
-def _size(match: FindMatch) -> int:
-    return len(match.data)
+def _attributes(uids: Mapping[str, str]) -> Model:
+    return {tag: {"vr": "UI", "Value": [uid]} for tag, uid in uids.items()}
+
+
+def _size(batch: Batch[FindMatch]) -> int:
+    return sum(len(match.data) for match in batch.items)

@@ -6,15 +6,14 @@ study; others leave out what they do not know, where PS3.18 Tables 10.6.3-3 to -
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping
-from contextlib import aclosing
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from gateway.resources import Level
 from gateway.services.search.attributes import attribute_vr
 from gateway.services.search.keys import LEVELS, MODALITIES_IN_STUDY, REQUIRED_TAGS, UNIQUE_KEYS
 
-__all__ = ["Model", "first_value", "has_value", "inherit", "iter_distinct", "merge_answers", "to_result"]
+__all__ = ["Distinct", "Model", "ResultForm", "first_value", "has_value", "inherit", "merge_answers"]
 
 Model = dict[str, Any]
 """One data set in the DICOM JSON Model."""
@@ -64,49 +63,74 @@ def inherit(parent: Mapping[str, Any], child: Mapping[str, Any]) -> Model:
     return {**above, **below}
 
 
-async def iter_distinct(answers: AsyncGenerator[Model, None], unique_key: str) -> AsyncGenerator[Model, None]:
-    """Yield each entity once: consecutive answers about it merged, later ones dropped.
+class Distinct:
+    """Gives each entity once: consecutive answers about it merged, later ones dropped.
 
     Holds one answer back, and one UID for each entity seen. Answers without the unique key pass as they are.
     """
-    seen: set[str] = set()
-    held: Model | None = None
-    async with aclosing(answers):
-        async for model in answers:
-            uid = first_value(model, unique_key)
-            if held is not None and uid and uid == first_value(held, unique_key):
-                held = merge_answers(held, model)
-                continue
-            if uid in seen:
-                continue
-            if held is not None:
-                yield held
-            held = model
-            seen.update(filter(None, [uid]))
-    if held is not None:
-        yield held
+
+    def __init__(self, unique_key: str) -> None:
+        self._unique_key = unique_key
+        self._seen: set[str] = set()
+        self._held: Model | None = None
+        self._held_uid = ""
+
+    def take(self, answers: Iterable[Model], *, is_last: bool) -> list[Model]:
+        """The answers that `answers` complete, in order; with `is_last` also the one held back."""
+        complete: list[Model] = []
+        for model in answers:
+            uid = first_value(model, self._unique_key)
+            if self._held is not None and uid and uid == self._held_uid:
+                self._held = merge_answers(self._held, model)
+            elif not uid or uid not in self._seen:
+                self._release(complete)
+                self._held, self._held_uid = model, uid
+                self._seen.add(uid)
+        if is_last:
+            self._release(complete)
+        return complete
+
+    def _release(self, complete: list[Model]) -> None:
+        if self._held is not None:
+            complete.append(self._held)
+            self._held = None
 
 
-def to_result(model: Model, tables: Collection[Level], level: Level, base_url: str) -> Model:
-    """The result a client gets: required attributes, Retrieve URL, tags in ascending order.
+class ResultForm:
+    """Makes answers into the results a client gets: required attributes, Retrieve URL, tags in ascending order.
+
+    Parameters
+    ----------
+    tables : collection of Level
+        Levels whose required attributes every result shows.
+    level : Level
+        Of the results.
+    base_url : str
+        Absolute URL of the service root.
 
     Source: PS3.18 Tables 10.6.3-3 to 10.6.3-5, §F.2.2
     """
-    result = {tag: attribute for tag, attribute in model.items() if tag not in _OF_THE_OPERATION}
-    for table in tables:
-        for tag in REQUIRED_TAGS[table]:
-            result.setdefault(tag, {"vr": attribute_vr(tag)})
-    url = _retrieve_url(model, level, base_url)
-    if url is not None:
-        result[_RETRIEVE_URL] = {"vr": "UR", "Value": [url]}
-    return dict(sorted(result.items()))
 
+    def __init__(self, tables: Collection[Level], level: Level, base_url: str) -> None:
+        self._required = {tag: {"vr": attribute_vr(tag)} for table in tables for tag in REQUIRED_TAGS[table]}
+        self._segments = [(_SEGMENTS[above], UNIQUE_KEYS[above]) for above in LEVELS[: LEVELS.index(level) + 1]]
+        self._base_url = base_url.rstrip("/")
 
-def _retrieve_url(model: Model, level: Level, base_url: str) -> str | None:
-    url = base_url.rstrip("/")
-    for above in LEVELS[: LEVELS.index(level) + 1]:
-        uid = first_value(model, UNIQUE_KEYS[above])
-        if not uid:
-            return None
-        url += f"/{_SEGMENTS[above]}/{uid}"
-    return url
+    def make_result(self, model: Model) -> Model:
+        """The result; `model` stays as it is."""
+        result = {**self._required, **model}
+        for tag in _OF_THE_OPERATION:
+            result.pop(tag, None)
+        url = self._retrieve_url(model)
+        if url is not None:
+            result[_RETRIEVE_URL] = {"vr": "UR", "Value": [url]}
+        return dict(sorted(result.items()))
+
+    def _retrieve_url(self, model: Model) -> str | None:
+        url = self._base_url
+        for segment, unique_key in self._segments:
+            uid = first_value(model, unique_key)
+            if not uid:
+                return None
+            url += f"/{segment}/{uid}"
+        return url

@@ -10,6 +10,7 @@ streams: its first result leaves before the last has arrived.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -21,10 +22,10 @@ from gateway.services.contracts import SearchRequest
 from gateway.services.search.completion import Completion, Refusals
 from gateway.services.search.find import KEYS_LEFT_OUT, Finder
 from gateway.services.search.keys import MODALITIES_IN_STUDY
-from gateway.services.search.merging import Model, to_result
+from gateway.services.search.merging import Model, ResultForm
 from gateway.services.search.plan import SearchPlan, make_plan
 from gateway.services.search.query import SearchQuery, parse_search_query
-from gateway.services.search.streams import map_ordered
+from gateway.services.search.streams import Batch, iter_items, map_ordered
 from gateway.services.search.walk import Walk, WalkLimits
 
 if TYPE_CHECKING:
@@ -41,23 +42,39 @@ ANSWER_LIMIT = "An answer holds at most {} results; additional ones can be reque
 
 
 class FoundResults:
-    """Results of one search, to be iterated over once; `warnings` and `is_empty` are known before that."""
+    """Results of one search, to be iterated over once, singly or in batches; the rest is known before that.
 
-    def __init__(self, first: Model | None, rest: AsyncIterator[Model], warnings: Sequence[str]) -> None:
-        self._first = first
+    `is_empty` tells that there are none, `is_whole` that the first batch is all there is.
+    """
+
+    def __init__(self, first: Batch[Model], rest: AsyncIterator[Batch[Model]], warnings: Sequence[str]) -> None:
+        self._first: Batch[Model] | None = first
         self._rest = rest
+        self._items: deque[Model] = deque()
         self.warnings = tuple(warnings)
-        self.is_empty = first is None
+        self.is_empty = not first.items
+        self.is_whole = first.is_last
+
+    async def take_batch(self) -> list[Model]:
+        """The next results, all that came together; empty at the end. Raises as iterating does."""
+        first, self._first = self._first, None
+        if first is not None:
+            return first.items
+        while not self.is_whole and (batch := await anext(self._rest, None)) is not None:
+            if batch.items:
+                return batch.items
+        return []
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Model:
         """The next result; raises what the archive's failure raises, see ``ArchiveSearch.search``."""
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        return await anext(self._rest)
+        if not self._items:
+            self._items.extend(await self.take_batch())
+        if not self._items:
+            raise StopAsyncIteration
+        return self._items.popleft()
 
 
 class ArchiveSearch:
@@ -94,7 +111,7 @@ class ArchiveSearch:
         run = _Run(self._archive, self._settings, self._refusals, plan, request.base_url)
         results = run.iter_results(query.offset, limit)
         async with aclosing(results):
-            first = await anext(results, None)
+            first = await _first_batch(results)
             yield FoundResults(first, results, (*plan.warnings, *limit_warnings, *run.warnings))
 
     async def _capabilities(self, query: SearchQuery) -> QueryCapabilities:
@@ -114,6 +131,14 @@ class ArchiveSearch:
         return ours, [ANSWER_LIMIT.format(ours)] if ours > _LARGEST_PAGE_HELD else []
 
 
+async def _first_batch(batches: AsyncIterator[Batch[Model]]) -> Batch[Model]:
+    """The first batch with something in it, or the empty last one."""
+    async for batch in batches:
+        if batch.items or batch.is_last:
+            return batch
+    return Batch([], is_last=True)
+
+
 class _Run:
     """One search under way; `warnings` is complete once the first result is known."""
 
@@ -122,7 +147,7 @@ class _Run:
     ) -> None:
         self.warnings: list[str] = []
         self._plan = plan
-        self._base_url = base_url
+        self._form = ResultForm(plan.tables, plan.level, base_url)
         self._settings = settings
         self._finder = Finder(archive, compares_names=plan.compares_names)
         self._completion = Completion(plan, self._finder, refusals, computes=settings.compute_counts)
@@ -130,64 +155,84 @@ class _Run:
         self._concurrency = max(1, min(settings.walk_concurrency, archive.settings.max_associations - 1))
         self._is_noted = False
 
-    async def iter_results(self, offset: int, limit: int | None) -> AsyncGenerator[Model, None]:
-        """Yield the results of the page, complete and in order."""
-        results = self._iter_page(offset, limit)
+    async def iter_results(self, offset: int, limit: int | None) -> AsyncGenerator[Batch[Model], None]:
+        """Yield the results of the page, complete and in order, as they come."""
+        page = self._iter_page(offset, limit)
         if self._completion.may_ask:
-            results = map_ordered(
-                results, self._completion.complete, window=self._concurrency, name="search-completion"
-            )
-        async with aclosing(results):
-            async for model in results:
-                yield to_result(model, self._plan.tables, self._plan.level, self._base_url)
+            page = self._complete(page)
+        async with aclosing(page):
+            async for batch in page:
+                yield Batch(list(map(self._form.make_result, batch.items)), batch.is_last)
 
-    def _iter_page(self, offset: int, limit: int | None) -> AsyncGenerator[Model, None]:
+    async def _complete(self, batches: AsyncGenerator[Batch[Model], None]) -> AsyncGenerator[Batch[Model], None]:
+        """Pass on what is complete; from the first answer that is not, complete them side by side, one by one."""
+        async with aclosing(batches):
+            async for batch in batches:
+                if not all(map(self._completion.is_complete, batch.items)):
+                    break
+                yield batch
+            else:
+                return
+            if batch.is_last and len(batch.items) == 1:
+                yield Batch([await self._completion.complete(batch.items[0])], is_last=True)
+                return
+            completed = map_ordered(
+                iter_items(_put_before(batch, batches)),
+                self._completion.complete,
+                window=self._concurrency,
+                name="search-completion",
+            )
+            async with aclosing(completed):
+                async for model in completed:
+                    yield Batch([model])
+
+    def _iter_page(self, offset: int, limit: int | None) -> AsyncGenerator[Batch[Model], None]:
         if limit is not None and limit <= _LARGEST_PAGE_HELD:
             return self._hold_page(offset, limit)
         return self._stream_page(offset, limit)
 
-    async def _stream_page(self, offset: int, limit: int | None) -> AsyncGenerator[Model, None]:
+    async def _stream_page(self, offset: int, limit: int | None) -> AsyncGenerator[Batch[Model], None]:
         answers = self._iter_answers(wants_all=limit is None, ahead=self._completion.may_ask)
         end = None if limit is None else offset + limit
+        number = 0  # of the answers before the batch
         async with aclosing(answers):
-            number = 0
-            async for model in answers:
-                number += 1
-                if number > offset:
-                    yield model
-                if number == end:
+            async for batch in answers:
+                is_last = batch.is_last or (end is not None and number + len(batch.items) >= end)
+                wanted = slice(max(offset - number, 0), None if end is None else end - number)
+                yield Batch(batch.items[wanted], is_last)
+                number += len(batch.items)
+                if is_last:
                     break
 
-    async def _hold_page(self, offset: int, limit: int) -> AsyncGenerator[Model, None]:
+    async def _hold_page(self, offset: int, limit: int) -> AsyncGenerator[Batch[Model], None]:
         """The page, given when it is full and one more match, or the end, has been seen."""
         page: list[Model] = []
         number = 0
         answers = self._iter_answers(wants_all=False, ahead=False)
         try:
             async with aclosing(answers):
-                async for model in answers:
-                    number += 1
+                async for batch in answers:
+                    page.extend(batch.items[max(offset - number, 0) : offset + limit - number])
+                    number += len(batch.items)
                     if number > offset + limit:
                         self.warnings.append(MORE_RESULTS)
                         break
-                    if number > offset:
-                        page.append(model)
         except SearchTooBroad:
             if not page:
                 raise
             self.warnings.append(STOPPED_EARLY)
-        for model in page:
-            yield model
+        yield Batch(page, is_last=True)
 
-    async def _iter_answers(self, *, wants_all: bool, ahead: bool) -> AsyncGenerator[Model, None]:
+    async def _iter_answers(self, *, wants_all: bool, ahead: bool) -> AsyncGenerator[Batch[Model], None]:
         limits = WalkLimits(self._settings.max_walk, self._concurrency, wants_all)
         answers = Walk(self._plan, self._finder, self._completion, limits).iter_answers(ahead=ahead)
         async with aclosing(answers):
-            async for model in answers:
-                if not self._is_noted:
-                    self._note_unsupported(model)
-                model.pop(KEYS_LEFT_OUT, None)
-                yield model
+            async for batch in answers:
+                if not self._is_noted and batch.items:
+                    self._note_unsupported(batch.items[0])
+                for model in batch.items:
+                    model.pop(KEYS_LEFT_OUT, None)
+                yield batch
 
     def _note_unsupported(self, model: Model) -> None:
         """Warn of attributes sent to be matched that the first answer does not hold (PS3.4 §C.4.1.1.3)."""
@@ -196,3 +241,11 @@ class _Run:
         missing = [path.name for path in self._plan.matched if path.tag not in model.keys() | computed]
         if missing:
             self.warnings.append(f"{UNSUPPORTED}: {', '.join(missing)}")
+
+
+async def _put_before(
+    batch: Batch[Model], rest: AsyncGenerator[Batch[Model], None]
+) -> AsyncGenerator[Batch[Model], None]:
+    yield batch
+    async for following in rest:
+        yield following

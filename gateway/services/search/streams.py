@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
 
 from gateway.tasks import cancel_and_wait, start_task
 
-__all__ = ["Memo", "ReadAhead", "iterate", "map_ordered", "read_ahead"]
+__all__ = ["Batch", "Memo", "ReadAhead", "in_batches", "iter_items", "map_ordered", "read_ahead"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,10 +24,27 @@ K = TypeVar("K", bound=Hashable)
 _CLOSE_TIMEOUT_S = 10  # longer than a C-CANCEL and its drain, which have a limit of their own
 
 
-async def iterate(items: Iterable[T]) -> AsyncGenerator[T, None]:
-    """Yield `items`."""
-    for item in items:
-        yield item
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[T]):
+    """Items that came together, perhaps none; `is_last` where it is known already that nothing follows."""
+
+    items: list[T]
+    is_last: bool = False
+
+
+async def iter_items(batches: AsyncGenerator[Batch[T], None]) -> AsyncGenerator[T, None]:
+    """Yield the items of `batches` one by one."""
+    async with aclosing(batches):
+        async for batch in batches:
+            for item in batch.items:
+                yield item
+
+
+async def in_batches(items: AsyncGenerator[T, None]) -> AsyncGenerator[Batch[T], None]:
+    """Yield each of `items` as a batch of its own."""
+    async with aclosing(items):
+        async for item in items:
+            yield Batch([item])
 
 
 class ReadAhead(Generic[T]):

@@ -21,7 +21,7 @@ from gateway.services.search.keys import MODALITIES_IN_STUDY, UNIQUE_KEYS
 from gateway.services.search.matching import is_excluded
 from gateway.services.search.merging import Model, first_value, inherit
 from gateway.services.search.plan import SearchPlan, Step
-from gateway.services.search.streams import ReadAhead, map_ordered
+from gateway.services.search.streams import Batch, ReadAhead, in_batches, iter_items, map_ordered
 
 __all__ = ["Walk", "WalkLimits"]
 
@@ -57,8 +57,8 @@ class Walk:
         self._limits = limits
         self._visited = 0
 
-    def iter_answers(self, *, ahead: bool) -> AsyncGenerator[Model, None]:
-        """The answers of the last step, those of the steps above inherited.
+    def iter_answers(self, *, ahead: bool) -> AsyncGenerator[Batch[Model], None]:
+        """The answers of the last step as they come, those of the steps above inherited.
 
         Parameters
         ----------
@@ -74,19 +74,22 @@ class Walk:
         """
         first, *below = self._plan.steps
         if not below:
-            return self._find(first, self._plan.uids, ahead=READ_AHEAD if ahead else 0)
+            return self._find_batches(first, self._plan.uids, ahead=READ_AHEAD if ahead else 0)
         answers = self._gather(first)
         for step in below[:-1]:
             answers = self._expand(answers, step)
-        return self._expand_last(answers, below[-1])
+        return in_batches(self._expand_last(answers, below[-1]))
 
-    async def _find(self, step: Step, uids: Mapping[str, str], *, ahead: int = 0) -> AsyncGenerator[Model, None]:
-        found = self._finder.find(step, uids, ahead=READ_AHEAD if step.filters_modalities else ahead)
+    def _find(self, step: Step, uids: Mapping[str, str], *, ahead: int = 0) -> AsyncGenerator[Model, None]:
+        return iter_items(self._find_batches(step, uids, ahead=ahead))
+
+    def _find_batches(
+        self, step: Step, uids: Mapping[str, str], *, ahead: int = 0
+    ) -> AsyncGenerator[Batch[Model], None]:
         if step.filters_modalities:
-            found = self._filter_modalities(found, step)
-        async with aclosing(found):
-            async for model in found:
-                yield model
+            found = self._finder.find(step, uids, ahead=READ_AHEAD)
+            return in_batches(self._filter_modalities(found, step))
+        return self._finder.find_batches(step, uids, ahead=ahead)
 
     async def _filter_modalities(self, found: AsyncGenerator[Model, None], step: Step) -> AsyncGenerator[Model, None]:
         """Match Modalities in Study here, computed where the archive did not return it."""

@@ -10,6 +10,7 @@ from gateway.dimse.ul.events import PDataFragment
 from gateway.errors import RemoteProtocolError
 
 ECHO = Command(command_field=CommandField.C_ECHO_RQ, message_id=1)
+OTHER_ECHO = Command(command_field=CommandField.C_ECHO_RQ, message_id=2)
 FIND = Command(command_field=CommandField.C_FIND_RQ, message_id=2, has_data_set=True)
 
 
@@ -94,3 +95,11 @@ def test_pieces_are_views_not_copies() -> None:
 def test_faults_of_the_peer(fragments: list[PDataFragment]) -> None:
     with pytest.raises(RemoteProtocolError):
         read(MessageReader(), *fragments)
+
+
+def test_a_command_set_that_repeats_is_decoded_once() -> None:
+    reader = MessageReader()
+    wire = [PDataFragment(1, True, encode_command(command), True) for command in (ECHO, ECHO, OTHER_ECHO, ECHO)]
+    commands = [unit.command for unit in read(reader, *wire) if isinstance(unit, MessageStart)]
+    assert commands == [ECHO, ECHO, OTHER_ECHO, ECHO]
+    assert commands[1] is commands[0] and commands[3] is not commands[0]

@@ -19,10 +19,13 @@ from gateway.services.contracts import SearchService
 from gateway.services.search.plan import FUZZY_UNSUPPORTED
 from gateway.services.search.service import MORE_RESULTS, ArchiveSearch
 from gateway.tasks import running_tasks
+from gateway.web import search
 from gateway.web.backends import BackendServices
+from gateway.web.response_writer import ResponseWriter
 from gateway.web.search import SearchHandlers
 from tests.support.fake_archive import Behaviour, FakeArchive, instance
 
+PLAIN = {"Accept": "application/dicom+json", "Accept-Encoding": "identity"}
 XML = 'multipart/related; type="application/dicom+xml"'
 Connect = Callable[..., Awaitable[TestClient[web.Request, web.Application]]]
 
@@ -193,3 +196,39 @@ async def test_a_client_that_leaves_ends_the_search(connect: Connect) -> None:
     async with asyncio.timeout(5):
         await archive.left_early.wait()
     assert archive.cancelled == [0] and archive.open_finds == 0
+
+
+async def test_what_is_known_whole_is_sent_with_its_length_and_is_the_same(connect: Connect) -> None:
+    streamed, whole = [await connect(make_archive(behaviour=Behaviour(batch=batch))) for batch in (1, 100)]
+    bodies = []
+    for client, length in ((streamed, False), (whole, True)):
+        response = await client.get("/dicomweb/studies", headers=PLAIN)
+        assert response.headers["Content-Type"] == "application/dicom+json"
+        assert ("Content-Length" in response.headers) is length
+        bodies.append(json.loads((await response.read()).replace(str(client.port).encode(), b"80")))
+    assert bodies[0] == bodies[1] and len(bodies[0]) == 3
+
+
+async def test_what_arrived_together_leaves_together(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await connect(make_archive(behaviour=Behaviour(batch=100)))
+    monkeypatch.setattr(search, "_ONE_WRITE", 0)
+    written = []
+    write = ResponseWriter.write
+
+    async def note(self: ResponseWriter, data: bytes) -> None:
+        written.append(data)
+        await write(self, data)
+
+    monkeypatch.setattr(ResponseWriter, "write", note)
+    results = json.loads(await (await client.get("/dicomweb/studies")).read())
+    assert len(results) == 3 and len(written) == 2 and written[1] == b"]"
+
+
+@pytest.mark.parametrize(("count", "coding"), [(1, None), (9, "gzip")])
+async def test_more_than_a_segment_is_compressed(connect: Connect, count: int, coding: str | None) -> None:
+    archive = make_archive(behaviour=Behaviour(batch=100))
+    archive.instances = [instance(f"1.{number}", f"2.{number}", "3", PatientName="Doe") for number in range(count)]
+    client = await connect(archive)
+    response = await client.get("/dicomweb/studies", headers={"Accept-Encoding": "gzip"})
+    assert response.headers.get("Content-Encoding") == coding
+    assert len(json.loads(await response.read())) == count

@@ -69,10 +69,13 @@ async def test_an_answer_that_cannot_be_read_is_the_archives_fault() -> None:
 
         @asynccontextmanager
         async def find(self, keys: object, *, fuzzy: bool) -> Any:
-            async def answers() -> Any:
-                yield FindMatch(b"\x08\x00\x05\x00CS\xff\xffISO", EXPLICIT_VR_LE, True)
+            yield GarbledAnswers()
 
-            yield answers()
+    class GarbledAnswers:
+        is_over = True
+
+        async def read_batch(self) -> list[FindMatch]:
+            return [FindMatch(b"\x08\x00\x05\x00CS\xff\xffISO", EXPLICIT_VR_LE, True)]
 
     with pytest.raises(UndecodableResponse):
         async for _ in Finder(cast(Archive, Garbled()), compares_names=False).find(STEP, {}):

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.resources import Level
 from gateway.services.search.keys import REQUIRED_TAGS
-from gateway.services.search.merging import (
-    first_value,
-    has_value,
-    inherit,
-    iter_distinct,
-    merge_answers,
-    to_result,
-)
+from gateway.services.search.merging import Distinct, ResultForm, first_value, has_value, inherit, merge_answers
 
 STUDY = "0020000D"
 
@@ -26,13 +21,8 @@ def study(uid: str, **tags: Any) -> dict[str, Any]:
     return {STUDY: {"vr": "UI", "Value": [uid]} if uid else {"vr": "UI"}, **others}
 
 
-async def stream(models: list[dict[str, Any]]) -> AsyncGenerator[dict[str, Any], None]:
-    for model in models:
-        yield model
-
-
-async def distinct(*models: dict[str, Any]) -> list[dict[str, Any]]:
-    return [model async for model in iter_distinct(stream(list(models)), STUDY)]
+def distinct(*models: dict[str, Any]) -> list[dict[str, Any]]:
+    return Distinct(STUDY).take(models, is_last=True)
 
 
 def test_values_are_told_from_empty_and_absent_attributes() -> None:
@@ -62,20 +52,39 @@ def test_the_level_above_is_inherited_but_for_what_is_of_one_level() -> None:
     assert first_value(child, "0020000E") == "1.3" and "00080056" not in child
 
 
-async def test_consecutive_answers_are_merged_and_later_ones_dropped() -> None:
-    found = await distinct(study("1"), study("1", t00100020="P"), study("2"), study("1"), study("2"), study("3"))
+def test_consecutive_answers_are_merged_and_later_ones_dropped() -> None:
+    found = distinct(study("1"), study("1", t00100020="P"), study("2"), study("1"), study("2"), study("3"))
     assert [first_value(model, STUDY) for model in found] == ["1", "2", "3"]
     assert first_value(found[0], "00100020") == "P"
 
 
-async def test_answers_without_unique_key_pass() -> None:
-    assert len(await distinct(study(""), study(""))) == 2
-    assert await distinct() == []
+def test_answers_without_unique_key_pass() -> None:
+    assert len(distinct(study(""), study(""))) == 2
+    assert distinct() == []
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "1", "2", "3"]), st.sampled_from(["", "P", "Q"])), max_size=9),
+    st.lists(st.integers(0, 9), max_size=3),
+)
+def test_the_same_however_answers_arrive(answers: list[tuple[str, str]], cuts: list[int]) -> None:
+    models = [study(uid, t00100020=patient) for uid, patient in answers]
+    edges = [0, *sorted(cuts), len(models)]
+    piecemeal = Distinct(STUDY)
+    found = [model for start, stop in pairwise(edges) for model in piecemeal.take(models[start:stop], is_last=False)]
+    assert [*found, *piecemeal.take([], is_last=True)] == distinct(*models)
+
+
+def test_only_the_last_answer_is_held_back() -> None:
+    answers = Distinct(STUDY)
+    assert answers.take([study("1"), study("2"), study("3")], is_last=False) == [study("1"), study("2")]
+    assert answers.take([study("3")], is_last=True) == [study("3")]
 
 
 @pytest.mark.parametrize("level", list(Level))
 def test_required_attributes_are_always_there_in_ascending_order(level: Level) -> None:
-    result = to_result({"00080054": {"vr": "AE"}, "00080052": {"vr": "CS"}}, (level,), level, "http://h/dw")
+    form = ResultForm((level,), level, "http://h/dw")
+    result = form.make_result({"00080054": {"vr": "AE"}, "00080052": {"vr": "CS"}})
     assert set(result) == set(REQUIRED_TAGS[level])
     assert list(result) == sorted(result)
     assert all(set(attribute) == {"vr"} for attribute in result.values())
@@ -83,11 +92,11 @@ def test_required_attributes_are_always_there_in_ascending_order(level: Level) -
 
 def test_the_retrieve_url_names_the_entity() -> None:
     uids = {tag: {"vr": "UI", "Value": [uid]} for tag, uid in ((STUDY, "1"), ("0020000E", "2"), ("00080018", "3"))}
-    urls = [to_result(uids, (), level, "http://h/dw/")["00081190"] for level in Level]
+    urls = [ResultForm((), level, "http://h/dw/").make_result(uids)["00081190"] for level in Level]
     assert urls == [
         {"vr": "UR", "Value": ["http://h/dw/studies/1"]},
         {"vr": "UR", "Value": ["http://h/dw/studies/1/series/2"]},
         {"vr": "UR", "Value": ["http://h/dw/studies/1/series/2/instances/3"]},
     ]
     foreign = {"00081190": {"vr": "UR", "Value": ["http://elsewhere"]}}
-    assert "00081190" not in to_result(foreign, (), Level.STUDY, "http://h")
+    assert "00081190" not in ResultForm((), Level.STUDY, "http://h").make_result(foreign)

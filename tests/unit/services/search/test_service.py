@@ -411,3 +411,58 @@ async def test_a_page_found_within_the_bound_is_given_with_a_warning() -> None:
     assert len(results) == 4 and warnings == (STOPPED_EARLY,)
     results, warnings = await search(make_archive(), SERIES, "limit=3", max_walk=2)
     assert len(results) == 3 and warnings == (MORE_RESULTS,)
+
+
+@pytest.mark.parametrize("batch", [2, 3, 100])
+@pytest.mark.parametrize(
+    "query", ["", "offset=1", "offset=1&limit=2", "limit=2", "ModalitiesInStudy=MR", "PatientID=P2"]
+)
+@pytest.mark.parametrize("leaves_out", [frozenset(), frozenset(COMPUTED)])
+@pytest.mark.parametrize("level", [STUDY, SERIES, IMAGE])
+async def test_the_same_results_whatever_arrives_together(
+    level: Level, leaves_out: frozenset[str], query: str, batch: int
+) -> None:
+    outcomes = []
+    for together in (1, batch):
+        behaviour = Behaviour(leaves_out=leaves_out, repeats=2, batch=together)
+        archive = make_archive(behaviour=behaviour, capabilities=RELATIONAL)
+        outcomes.append(await search(archive, level, query))
+    assert outcomes[0] == outcomes[1] and outcomes[0][0]
+
+
+@pytest.mark.parametrize(
+    ("batch", "query", "whole", "count"),
+    [
+        (100, "", True, 3),
+        (1, "", False, 3),
+        (1, "limit=2", True, 2),
+        (100, "PatientID=none", True, 0),
+        (1, "PatientID=P3", True, 1),
+    ],
+)
+async def test_it_is_known_when_the_first_batch_is_all(batch: int, query: str, whole: bool, count: int) -> None:
+    archive = make_archive(behaviour=Behaviour(batch=batch))
+    async with ArchiveSearch(archive, SearchSettings()).search(SearchRequest(STUDY, query, "http://h")) as results:
+        batches = []
+        while results_together := await results.take_batch():
+            batches.append(results_together)
+        assert (results.is_whole, results.is_empty) == (whole, count == 0)
+        assert sum(map(len, batches)) == count and (len(batches) > 1) is (not whole)
+        assert await results.take_batch() == []
+
+
+async def test_one_result_that_is_completed_is_all_there_is() -> None:
+    archive = make_archive(behaviour=Behaviour(batch=100, leaves_out=frozenset(COMPUTED)))
+    request = SearchRequest(STUDY, "StudyInstanceUID=1.2", "http://h")
+    async with ArchiveSearch(archive, SearchSettings()).search(request) as results:
+        assert results.is_whole
+        assert values([result async for result in results], "00201208") == [4]
+
+
+async def test_a_failure_that_arrives_with_matches_comes_after_them() -> None:
+    failure = ConnectionLost("FAKE", "gone")
+    archive = make_archive(behaviour=Behaviour(batch=100, failure=failure, fails_at=3))
+    async with ArchiveSearch(archive, SearchSettings()).search(SearchRequest(STUDY, "", "http://h")) as results:
+        assert not results.is_whole and len(await results.take_batch()) == 2
+        with pytest.raises(ConnectionLost):
+            await results.take_batch()

@@ -8,8 +8,12 @@ from contextlib import aclosing
 
 import pytest
 
-from gateway.services.search.streams import Memo, ReadAhead, iterate, map_ordered, read_ahead
+from gateway.services.search.streams import Batch, Memo, ReadAhead, in_batches, iter_items, map_ordered, read_ahead
 from gateway.tasks import running_tasks
+
+
+async def in_one_batch(numbers: range) -> AsyncGenerator[Batch[int], None]:
+    yield Batch(list(numbers))
 
 
 class Source:
@@ -98,7 +102,7 @@ async def test_results_keep_their_order_however_long_each_takes() -> None:
             await asyncio.sleep(0)
         return number * number
 
-    found = [item async for item in map_ordered(iterate(range(10)), work, window=4, name="t")]
+    found = [item async for item in map_ordered(iter_items(in_one_batch(range(10))), work, window=4, name="t")]
     assert found == [number * number for number in range(10)]
 
 
@@ -194,3 +198,13 @@ async def test_a_memo_repeats_what_failed() -> None:
     with pytest.raises(ValueError, match="once"):
         await memo.get(7)
     assert await memo.get(7) == 7
+
+
+async def test_items_in_batches_of_one_and_back() -> None:
+    source = Source(3)
+    batches = [batch async for batch in in_batches(source.items())]
+    assert batches == [Batch([0]), Batch([1]), Batch([2])] and source.closed
+    source = Source(3)
+    async with aclosing(iter_items(in_batches(source.items()))) as items:
+        assert await anext(items) == 0
+    assert source.closed

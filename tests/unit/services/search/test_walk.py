@@ -16,6 +16,7 @@ from gateway.services.search.completion import Completion, Refusals
 from gateway.services.search.find import Finder
 from gateway.services.search.plan import make_plan
 from gateway.services.search.query import parse_search_query
+from gateway.services.search.streams import iter_items
 from gateway.services.search.walk import Walk, WalkLimits
 from gateway.tasks import running_tasks
 from tests.support.fake_archive import FakeArchive, instance
@@ -49,7 +50,7 @@ def walk(
 
 
 async def uids(walked: Walk, tag: str) -> list[str]:
-    return [model[tag]["Value"][0] async for model in walked.iter_answers(ahead=False)]
+    return [model[tag]["Value"][0] async for model in iter_items(walked.iter_answers(ahead=False))]
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 5])
@@ -61,7 +62,7 @@ async def test_the_order_is_that_of_the_archive_whatever_runs_side_by_side(concu
 
 
 async def test_answers_inherit_the_levels_above() -> None:
-    models = [model async for model in walk(make_archive(1), Level.IMAGE).iter_answers(ahead=False)]
+    models = [model async for model in iter_items(walk(make_archive(1), Level.IMAGE).iter_answers(ahead=False))]
     assert all(model["00100020"]["Value"] == ["P0"] for model in models)
     assert [model["0020000E"]["Value"][0] for model in models] == ["2.0.0"] * 3 + ["2.0.1"] * 3
 
@@ -97,7 +98,7 @@ async def test_a_page_is_walked_as_far_as_the_bound_allows() -> None:
     found = []
     walked = walk(make_archive(), Level.SERIES, max_walk=5, wants_all=False)
     with pytest.raises(SearchTooBroad):
-        async for model in walked.iter_answers(ahead=False):
+        async for model in iter_items(walked.iter_answers(ahead=False)):
             found.append(model["0020000D"]["Value"][0])
     assert found == [f"1.{study}" for study in range(5) for _ in range(2)]
 
