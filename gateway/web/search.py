@@ -109,8 +109,8 @@ def _warning_headers(results: SearchResults, base_url: str) -> CIMultiDict[str]:
 
 def _is_short(request: web.Request, body: bytes) -> bool:
     """Whether to send an answer as one write with its length: nothing to wait for, to count or to compress."""
-    is_compressible = hdrs.ACCEPT_ENCODING in request.headers and len(body) > _ONE_SEGMENT
-    return len(body) <= _ONE_WRITE and not is_compressible
+    may_compress = "gzip" in ",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, [])).lower()
+    return len(body) <= (_ONE_SEGMENT if may_compress else _ONE_WRITE)
 
 
 async def _iter_json(results: SearchResults) -> AsyncGenerator[bytes, None]:
