@@ -195,7 +195,8 @@ class Association:
     async def read_piece(self) -> bytes | memoryview | None:
         """Wait for more of the current data set; None when it has ended.
 
-        Pieces that have arrived together come joined, up to some 512 KiB: one write to the HTTP side each.
+        A piece has up to 256 KiB, and stays as it is as long as somebody holds it. Those that have arrived together
+        come one after the other without waiting.
 
         Raises
         ------
@@ -205,17 +206,14 @@ class Association:
             The association is over.
         """
         while self._in_data_set:
-            pieces: list[bytes | memoryview] = []
-            while self._inbox and self._in_data_set:
-                piece = self._inbox.popleft()
-                assert isinstance(piece, DataSetPiece)
-                if len(piece.data):
-                    pieces.append(piece.data)
-                self._in_data_set = not piece.last
-            if pieces:
-                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            if self._in_data_set:
+            if not self._inbox:
                 await self._pump(self.silence_timeout_s, "the rest of a data set")
+                continue
+            piece = self._inbox.popleft()
+            assert isinstance(piece, DataSetPiece)
+            self._in_data_set = not piece.last
+            if piece.data:
+                return piece.data
         return None
 
     async def read_data_set(self, *, max_bytes: int = MAX_DATA_SET_BYTES) -> bytes:

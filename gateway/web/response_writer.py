@@ -1,11 +1,15 @@
 """One response body on its way to a client that may be slow, stalled or gone.
 
 Sits between the writers of ``gateway/web/streaming.py`` and aiohttp's StreamResponse, and adds what they share:
-small pieces are gathered, JSON and XML are compressed where the client wants it, and a client that takes nothing
-for too long is cut off. It is the only caller of ``response.write``.
+pieces are gathered as long as their source has more of them at hand, JSON and XML are compressed where the client
+wants it, and a client that takes nothing for too long is cut off. Nothing else writes to the client.
 
-What one response holds: at most 64 KiB of small pieces here, one piece being written, and 64 KiB in the
-transport, above which ``write`` waits. Everything else stays in the socket of the archive.
+A body of unknown length is sent in chunks (RFC 9112 §7.1), as nearly all are. These are framed here, around the
+pieces where they lie: aiohttp would join each piece with its frame, and asyncio once more. Its own way is left for
+the rest, which is HTTP/1.0 and a known length.
+
+What one response holds: less than 192 KiB of gathered pieces and one more, here or on their way into the socket;
+``write`` waits until all that was sent is in the socket. Everything else stays in the socket of the archive.
 """
 
 from __future__ import annotations
@@ -21,12 +25,14 @@ from types import TracebackType
 from typing import Self
 
 from aiohttp import web
+from aiohttp.http_writer import StreamWriter
 
 from gateway.codecs import Buffer
+from gateway.vectored import write_vector
 
 __all__ = ["ClientStalled", "ResponseWriter"]
 
-_GATHER_BYTES = 65_536  # archives with 16 KiB PDUs would else cost a system call for each
+_GATHER_BYTES = 196_608  # what one read from an archive brings goes out in one write
 _CHECKS_PER_LIMIT = 4  # a stall is noticed at the latest a quarter of the limit late
 _GZIP_WINDOW = 31  # zlib: 32 KiB window, gzip frame
 _GZIP_LEVEL = 5  # metadata shrinks ten times either way; higher levels cost more than the network saves
@@ -61,9 +67,12 @@ class ResponseWriter:
         self._deflater = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW) if gzip else None
         self._gathered: list[Buffer] = []
         self._gathered_bytes = 0
+        self._chunked = _find_chunked(request.writer)
+        self._soon: asyncio.Handle | None = None
+        self._undrained = False
 
     async def write(self, data: Buffer) -> None:
-        """Send `data`, perhaps together with what follows.
+        """Send `data`, together with what its source gives before it waits.
 
         Waits until the transport has room, so the caller's source is not read faster than the client reads.
 
@@ -74,28 +83,65 @@ class ResponseWriter:
         ConnectionResetError
             The client has left.
         """
+        if self._undrained:
+            await self._drain()
         self._gathered.append(data)
         self._gathered_bytes += len(data)
         if self._gathered_bytes >= _GATHER_BYTES:
             await self.flush()
+        elif self._soon is None and self._chunked is not None and self._deflater is None:
+            self._soon = asyncio.get_running_loop().call_soon(self._send_gathered, self._chunked)
 
     async def flush(self) -> None:
         """Send all that was given to `write`; waits and raises like it."""
         if not self._gathered:
+            if self._undrained:
+                await self._drain()
             return
-        data = self._gathered[0] if len(self._gathered) == 1 else b"".join(self._gathered)
-        self._gathered, self._gathered_bytes = [], 0
+        pieces, size = self._take_gathered()
         if self._deflater is not None:
             # The sync flush lets the client decode all that was sent, so the first result is seen at once.
-            data = self._deflater.compress(data) + self._deflater.flush(zlib.Z_SYNC_FLUSH)
-        await self._send(data)
+            pieces = [self._deflater.compress(b"".join(pieces)) + self._deflater.flush(zlib.Z_SYNC_FLUSH)]
+            size = len(pieces[0])
+        await self._send(pieces, size)
 
-    async def _send(self, data: Buffer) -> None:
+    def _take_gathered(self) -> tuple[list[Buffer], int]:
+        pieces, size = self._gathered, self._gathered_bytes
+        self._gathered, self._gathered_bytes = [], 0
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        return pieces, size
+
+    def _send_gathered(self, chunked: StreamWriter) -> None:
+        """Called when the source waits: send what it has given so far. The next write waits for room."""
+        transport = chunked.transport
+        if self._gathered and transport is not None and not transport.is_closing():
+            _write_chunk(chunked, transport, *self._take_gathered())
+            self._undrained = True
+        self._soon = None
+
+    async def _send(self, pieces: list[Buffer], size: int) -> None:
+        if self._chunked is None:
+            with self._watch.writing():
+                await self._response.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            return
+        transport = self._chunked.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has left")
+        _write_chunk(self._chunked, transport, pieces, size)
+        await self._drain()
+
+    async def _drain(self) -> None:
+        self._undrained = False
+        assert self._chunked is not None
         with self._watch.writing():
-            await self._response.write(data)
+            await self._chunked.drain()
 
     async def __aenter__(self) -> Self:
         self._watch.start()
+        if self._chunked is not None and self._chunked.transport is not None:
+            self._chunked.transport.set_write_buffer_limits(high=0)  # room is when the socket has taken everything
         return self
 
     async def __aexit__(
@@ -112,19 +158,36 @@ class ResponseWriter:
             raise
         finally:
             self._watch.stop()
+            self._take_gathered()
         if error is not None:
             self._cut()
 
     async def _finish(self) -> None:
         await self.flush()
         if self._deflater is not None:
-            await self._send(self._deflater.flush(zlib.Z_FINISH))
+            rest = self._deflater.flush(zlib.Z_FINISH)
+            await self._send([rest], len(rest))
         with self._watch.writing():
             await self._response.write_eof()
 
     def _cut(self) -> None:
         if self._request.transport is not None:
             self._request.transport.abort()
+
+
+def _find_chunked(stream: object) -> StreamWriter | None:
+    """`stream` if it is aiohttp's and frames a body of unknown length, with no coding of its own."""
+    if isinstance(stream, StreamWriter) and stream.chunked and stream.length is None and stream._compress is None:
+        return stream
+    return None
+
+
+def _write_chunk(stream: StreamWriter, transport: asyncio.Transport, pieces: list[Buffer], size: int) -> None:
+    """Send one chunk made of `pieces`; an empty one would end the body, so it is not sent."""
+    if size:
+        stream.send_headers()
+        write_vector(transport, [b"%x\r\n" % size, *pieces, b"\r\n"])
+        stream.output_size += size
 
 
 class _StallWatch:

@@ -180,16 +180,14 @@ async def first_of(items: AsyncIterator[T]) -> tuple[T | None, AsyncIterator[T]]
 async def _write_pieces(writer: ResponseWriter, pieces: AsyncIterator[Buffer]) -> int:
     """Write the body of one part and close its source; answer its length.
 
-    The first piece goes out at once with the part's header; what is gathered goes out at the end, so that the
-    source learns that the part was taken before the next one is asked for.
+    What is gathered goes out at the end, so that the source learns that the part was taken before the next one is
+    asked for.
     """
     written = 0
     async with AsyncExitStack() as closing:
         _close_at_exit(closing, pieces)
         async for piece in pieces:
             await writer.write(piece)
-            if written == 0:
-                await writer.flush()
             written += len(piece)
         await writer.flush()
     return written

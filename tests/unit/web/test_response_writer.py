@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
+from collections.abc import Awaitable, Callable
 from unittest.mock import AsyncMock, Mock
 
 import pytest
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.web.response_writer import ClientStalled, ResponseWriter
 from tests.support.http_server import serve
@@ -110,14 +114,129 @@ async def test_small_pieces_are_gathered() -> None:
         for _ in range(10):
             await writer.write(bytes(10_000))
         await writer.write(memoryview(PIECE))
+        await writer.write(b"rest")
         await writer.flush()
         await writer.flush()
         await writer.write(PIECE)
     sizes = [len(call.args[0]) for call in response.write.await_args_list]
-    assert sizes == [70_000, 30_000 + len(PIECE), len(PIECE)]
+    assert sizes == [100_000 + len(PIECE), 4, len(PIECE)]
     assert response.write.await_args.args[0] is PIECE  # a large piece is not copied
     response.write_eof.assert_awaited_once()
     request.transport.abort.assert_not_called()
+
+
+async def fetch(handler: Callable[[web.Request], Awaitable[web.StreamResponse]], version: str) -> tuple[bytes, bytes]:
+    """Head and body, chunked or not, as they were sent."""
+    app = web.Application()
+    app.router.add_get("/", handler)
+    async with serve(app) as url:
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET / HTTP/{version}\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        return head, body
+
+
+def join_chunks(body: bytes) -> bytes:
+    """The payload of a chunked body, to whose last byte it must keep (RFC 9112 §7.1)."""
+    payload = b""
+    while True:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size, 16)
+        payload, end, body = payload + body[:length], body[length : length + 2], body[length + 2 :]
+        assert end == b"\r\n"
+        if length == 0:
+            assert body == b""
+            return payload
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["as it is", "gzip"])
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 1, 15, 16, 65_535, 100_000, 200_000, 3_000_000]), st.sampled_from("-fw")),
+        max_size=12,
+    )
+)
+def test_framed_here_or_by_aiohttp_the_body_is_the_same(compressed: bool, steps: list[tuple[int, str]]) -> None:
+    """Pieces of any size from a source that flushes, waits or does neither; HTTP/1.0 has no chunks."""
+    pieces = [bytes([number + 1]) * size for number, (size, _) in enumerate(steps)]
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        async with ResponseWriter(request, response, stall_s=60, gzip=compressed) as writer:
+            for piece, (_, then) in zip(pieces, steps, strict=True):
+                await writer.write(memoryview(piece) if len(piece) % 2 else piece)
+                if then == "f":
+                    await writer.flush()
+                elif then == "w":
+                    await asyncio.sleep(0)
+        return response
+
+    async def compare() -> None:
+        head, body = await fetch(handle, "1.1")
+        plain_head, plain = await fetch(handle, "1.0")
+        assert b"chunked" in head
+        assert b"chunked" not in plain_head
+        bodies = [join_chunks(body), plain]
+        if compressed:
+            bodies = [gzip.decompress(each) for each in bodies]
+        assert bodies == [b"".join(pieces)] * 2
+
+    asyncio.run(compare())
+
+
+async def test_what_was_written_leaves_when_its_source_waits() -> None:
+    arrived = asyncio.Event()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        async with ResponseWriter(request, response, stall_s=60, gzip=False) as writer:
+            await writer.write(b"a few")
+            await writer.write(b" bytes")
+            await arrived.wait()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with serve(app) as url:
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(20):
+            await reader.readuntil(b"b\r\na few bytes\r\n")
+            arrived.set()
+            await reader.readuntil(b"0\r\n\r\n")
+        writer.close()
+
+
+async def test_a_source_that_waits_after_each_piece_does_not_outrun_the_client() -> None:
+    written = 0
+    over = asyncio.Event()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        nonlocal written
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            async with ResponseWriter(request, response, stall_s=0.2, gzip=False) as writer:
+                while written < 1 << 28:
+                    await writer.write(PIECE)
+                    await asyncio.sleep(0)
+                    written += len(PIECE)
+        finally:
+            over.set()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with serve(app) as url:
+        with await connect(url, receive_buffer=4096):
+            await asyncio.wait_for(over.wait(), 20)
+    assert written < 1 << 26
 
 
 @pytest.mark.parametrize("kind", [ValueError, asyncio.CancelledError])
