@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from gateway.dimse.archive import Archive
 from gateway.errors import PoolTimeout
 from gateway.resources import ResourcePath
-from gateway.services.retrieve.coalescing_batch import Batch, BatchListener, SeriesFacts
+from gateway.services.retrieve.coalescing_batch import ArchivePace, Batch, BatchListener, SeriesFacts
 from gateway.services.retrieve.coalescing_turns import SharedInstance, Subscriber
 from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.inventory import Inventory
@@ -29,6 +29,9 @@ UIDS_IN_A_BATCH = 200
 
 LONGEST_GATHERING_S = 0.05
 """After this a batch no longer waits for the one before it to be nearly done: the archive is slow, help it."""
+
+LONG_BATCH_S = 0.1
+"""What one association should at least have to do before another one shares the work with it."""
 
 NEARLY_DONE = 3
 """A batch begins when those before it have a third as many requests left as it has: then the archive is never idle,
@@ -64,6 +67,7 @@ class Coalescer:
         self._open_alone = open_alone
         self._gatherings: dict[Key, _Gathering] = {}
         self._unfit_until: dict[Key, float] = {}
+        self._pace = ArchivePace()
 
     @asynccontextmanager
     async def open_instances(self, path: ResourcePath, demand: TransferDemand) -> AsyncIterator[Instances]:
@@ -86,12 +90,13 @@ class Coalescer:
     def _gather(self, key: Key, path: ResourcePath) -> Subscriber:
         gathering = self._gatherings.get(key)
         if gathering is None:
-            gathering = _Gathering(self._archive, self._prepare_batches(key), lambda: self._gatherings.pop(key))
+            start_batch, forget = self._prepare_batches(key), lambda: self._gatherings.pop(key)
+            gathering = _Gathering(self._archive, self._pace, start_batch, forget)
             self._gatherings[key] = gathering
         return gathering.add(path)
 
     def _prepare_batches(self, key: Key) -> Callable[[Sequence[Subscriber], _Gathering], Batch]:
-        facts = SeriesFacts()
+        facts = SeriesFacts(self._pace)
 
         def start(subscribers: Sequence[Subscriber], gathering: _Gathering) -> Batch:
             listener = BatchListener(gathering.consider, gathering.take_back, lambda: self._note_unfit(key))
@@ -117,12 +122,14 @@ class _Gathering:
     def __init__(
         self,
         archive: Archive,
+        pace: ArchivePace,
         start_batch: Callable[[Sequence[Subscriber], _Gathering], Batch],
         on_idle: Callable[[], object],
     ) -> None:
         settings = archive.settings
         self._loop = asyncio.get_running_loop()
         self._archive = archive
+        self._pace = pace
         self._window_s = settings.coalesce_window_ms / 1_000
         self._longest_wait_s = settings.pool_timeout_s
         self._share = max(1, settings.max_associations // 2)
@@ -175,13 +182,13 @@ class _Gathering:
             self._on_idle()
 
     @property
-    def _has_share(self) -> bool:
-        """Whether the series has all the associations it may have, those on their last instance not counted."""
-        return len(self._alone) + sum(bool(batch.waiting) for batch in self._batches) >= self._share
+    def _free_share(self) -> int:
+        """How many more associations the series may have; those on their last instance do not count."""
+        return self._share - len(self._alone) - sum(bool(batch.waiting) for batch in self._batches)
 
     def _find_due_time(self) -> float:
         since = self._waiting[0].since
-        if self._has_share:
+        if self._free_share <= 0:
             return since + self._longest_wait_s
         left = sum(len(batch.waiting) for batch in self._batches)
         distinct = len({subscriber.uid for subscriber in self._waiting})
@@ -189,7 +196,7 @@ class _Gathering:
         return since + (self._window_s if is_nearly_done else max(self._window_s, LONGEST_GATHERING_S))
 
     def _begin(self) -> None:
-        if self._has_share:
+        if self._free_share <= 0:
             text = f"other requests for the series under way for {self._longest_wait_s:g} s"
             self._waiting.popleft().fail(PoolTimeout(self._archive.ae_title, text))
             return
@@ -197,8 +204,9 @@ class _Gathering:
         if len(chosen) == 1:  # its own retrieval asks for no more than it needs, and knows more ways
             self._alone.add(chosen[0])
             chosen[0].send_away()
-        else:
-            self._batches.append(self._start_batch(chosen, self))
+            return
+        count = min(self._free_share, len(chosen) // 2, 1 + int(len(chosen) * self._pace.instance_s / LONG_BATCH_S))
+        self._batches += [self._start_batch(chosen[start::count], self) for start in range(count)]
 
     def _choose(self) -> list[Subscriber]:
         """The next requests in order, each instance once; an equal request comes with the next batch."""

@@ -37,13 +37,16 @@ from gateway.services.retrieve.inventory import Inventory
 from gateway.services.retrieve.transfer_demand import TransferDemand
 from gateway.tasks import start_task
 
-__all__ = ["Batch", "BatchListener", "SeriesFacts"]
+__all__ = ["ArchivePace", "Batch", "BatchListener", "SeriesFacts"]
 
 PATIENCE_S = 0.25
 """How long in all the archive may wait for one subscriber while others wait behind it."""
 
 SHORTEST_WATCH_S = 0.02
 """Between looks at a subscriber that has used up its patience but is reading just now."""
+
+PACE_WEIGHT = 0.1
+"""Of the newest instance in the moving average."""
 
 _OWN_RETRIEVAL_MAY_HELP = (
     NoAcceptedContext,
@@ -58,12 +61,24 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
+class ArchivePace:
+    """How long an archive takes for one instance of a list, slow clients not counted: a moving average in seconds."""
+
+    instance_s: float = 0.0
+
+    def note(self, seconds: float) -> None:
+        """An instance took so long."""
+        self.instance_s += PACE_WEIGHT * (seconds - self.instance_s)
+
+
+@dataclass(slots=True)
 class SeriesFacts:
-    """What a batch has learned of the series, for those that follow without a pause.
+    """What batches have learned, for those that follow: of the archive, and of the series as long as there is no pause.
 
     `inventory` only serves to choose the presentation contexts; that an instance exists is told by its arrival.
     """
 
+    pace: ArchivePace
     inventory: Inventory | None = None
 
 
@@ -99,7 +114,9 @@ class Batch:
         self._demand = demand
         self._facts = facts
         self._listener = listener
+        self._loop = asyncio.get_running_loop()
         self._turn: Turn | None = None
+        self._read_s = 0.0
         self._outstanding: set[str] = set()
         self._refused = 0
         self._unsuited: list[Subscriber] = []
@@ -162,9 +179,13 @@ class Batch:
         self._outstanding = set(uids)
         async with self._open(attempt, inventory, uids) as retrieval:
             self.has_begun = True
+            asked_at = self._loop.time()
             async for store in retrieval:
+                arrived_at = self._loop.time()
                 if not await self._pass_on(retrieval, store):
                     return
+                self._facts.pace.note(arrived_at - asked_at + self._read_s)
+                asked_at = self._loop.time()
         self._judge(retrieval)
 
     async def _learn_series(self) -> Inventory | None:
@@ -234,6 +255,7 @@ class Batch:
             raise
         finally:
             self._turn = None
+            self._read_s = turn.read_s
         return bool(self.waiting) and await self._pass_over(store)
 
     async def _attend(self, turn: Turn) -> None:

@@ -29,6 +29,8 @@ class Turn:
         Read by the subscriber until `ended`, by nobody else.
     ended : future of bool
         True once the subscriber has taken the instance, False once it has left.
+    read_s : float
+        Seconds in which the subscriber has waited for the archive so far.
     was_cut : bool
         Whether the subscriber has cut the association, because it wants nothing of the long rest.
     """
@@ -41,18 +43,22 @@ class Turn:
         self._acknowledged: asyncio.Future[None] = self._loop.create_future()
         self._held_s = 0.0
         self._held_since: float | None = self._loop.time()
+        self._read_since = 0.0
+        self.read_s = 0.0
 
     # --- the subscriber's side ---
 
     def begin_reading(self) -> None:
         """Note that the subscriber waits for the archive now."""
+        self._read_since = self._loop.time()
         if self._held_since is not None:
-            self._held_s += self._loop.time() - self._held_since
+            self._held_s += self._read_since - self._held_since
             self._held_since = None
 
     def end_reading(self) -> None:
         """Note that the archive waits for the subscriber now."""
         self._held_since = self._loop.time()
+        self.read_s += self._held_since - self._read_since
 
     async def take(self) -> None:
         """Say that the instance was taken, and wait until the archive has been told.

@@ -147,6 +147,25 @@ def test_native_frames_and_header() -> None:
     assert extractor.finish() == []
 
 
+def test_what_remains_of_native_pixel_data() -> None:
+    extractor = FrameExtractor(EXPLICIT_VR_LE, [1])
+    data = _header() + element(0x7FE00010, "OB", bytes(12))
+    extractor.feed(data[:-12])
+    assert extractor.remaining_bytes in (None, 12)
+    extractor.feed(data[-12:-5])
+    assert (extractor.is_complete, extractor.remaining_bytes) == (True, 5)
+
+
+def test_what_remains_of_encapsulated_pixel_data_is_estimated() -> None:
+    extractor = FrameExtractor(_RLE, [2])
+    fragments = [bytes(10), bytes(30), bytes(20), bytes(20)]
+    data = _header(frames=b"4 ") + encapsulated(0x7FE00010, *fragments)
+    assert extractor.remaining_bytes is None
+    for number in range(len(data) - 60):
+        extractor.feed(data[number : number + 1])
+    assert (extractor.is_complete, extractor.remaining_bytes) == (True, 2 * (18 + 38) // 2)
+
+
 @pytest.mark.parametrize(
     ("photometric", "samples", "size"),
     [

@@ -148,16 +148,30 @@ async def test_a_steady_stream_of_requests_takes_few_operations() -> None:
 @in_virtual_time
 async def test_a_slow_archive_is_helped_by_more_associations_up_to_half_of_them() -> None:
     site = Site(200, max_associations=6)
+    site.archive.instance_s = 0.2
+    assert await asyncio.gather(*map(site.fetch, range(30))) == [whole(number) for number in range(30)]
+    assert site.lists == [30]
+    assert await asyncio.gather(*map(site.fetch, range(30))) == [whole(number) for number in range(30)]
+    assert site.lists == [30, 10, 10, 10] and site.archive.most_open <= 4
+    site.archive.instance_s = 0.001
+    await asyncio.gather(*map(site.fetch, range(60)))
+    await asyncio.gather(*map(site.fetch, range(30)))
+    assert site.lists[-1] == 30  # it is fast again
+    await site.check_clean()
+
+
+@in_virtual_time
+async def test_requests_that_come_one_by_one_while_the_archive_is_slow_are_gathered() -> None:
+    site = Site(200, max_associations=6)
     site.archive.instance_s = 0.5
-    began = now()
 
     async def fetch(number: int) -> None:
         await asyncio.sleep(number * 0.01)
         assert await site.fetch(number) == whole(number)
 
     await asyncio.gather(*map(fetch, range(18)))
-    assert 3 <= site.archive.most_open < 6
-    assert now() - began < 18 * 0.5
+    assert sum(site.lists) == 18 and len(site.lists) < 8
+    assert site.archive.most_open < 6
     await site.check_clean()
 
 
