@@ -1,41 +1,25 @@
-"""The head of an instance that comes in as a DICOM file: enough of it to know what it is and where it goes.
+"""An instance that comes in as a DICOM file: what it is and where it goes, and whether it came whole.
 
-Nothing but the UIDs is read, nothing is changed, and only the head is held: what follows is forwarded without
-looking. ``services`` calls it for each application/dicom part of a store request (PS3.18 §10.5.1.4).
+Nothing but the UIDs is read, nothing is changed, and only the head is held. Of what follows only the structure is
+followed, in order to know at the end whether it may end there. ``services`` calls it for each application/dicom part
+of a store request (PS3.18 §10.5.1.4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.codecs import Buffer
+from gateway.codecs.head_scanner import HeadScanner
 from gateway.codecs.part10 import FileMetaReader
-from gateway.codecs.tokens import (
-    Element,
-    EncapsulatedStart,
-    SequenceEnd,
-    SequenceStart,
-    Token,
-    Tokenizer,
-    ValueStart,
-)
 from gateway.errors import DecodeError
-from gateway.resources import is_valid_uid
 
 __all__ = ["HeadReader", "InstanceHead"]
 
 _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
-_NAMES = {
-    _SOP_CLASS: "SOP Class UID",
-    _SOP_INSTANCE: "SOP Instance UID",
-    _STUDY: "Study Instance UID",
-    _SERIES: "Series Instance UID",
-}
-# 64 characters are allowed (PS3.5 §9.1); some are padded to more.
-_MAX_UID_LENGTH = 128
-# What follows the UIDs is no concern of this reader, damage included: it looks little further than it must.
-_STEP_BYTES = 256
+
+# File Meta Information is copied while it is read; the data set after it is not.
+_FILE_META_STEP = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +39,7 @@ class InstanceHead:
 
 
 class HeadReader:
-    """Reads one file up to the last of its four UIDs.
+    """Reads one file up to the last of its four UIDs with `feed`, and follows the rest with `follow`.
 
     Parameters
     ----------
@@ -70,14 +54,13 @@ class HeadReader:
         self._max_head_bytes = max_head_bytes
         self._transfer_syntax_uid = default_transfer_syntax_uid
         self._file_meta = FileMetaReader(max_head_bytes)
-        self._tokenizer: Tokenizer | None = None
+        self._scanner: HeadScanner | None = None
+        self._is_damaged = False
         self._data_set: list[Buffer] = []
         self._held = 0
-        self._depth = 0
-        self._uids: dict[int, str] = {}
 
     def feed(self, data: Buffer) -> InstanceHead | None:
-        """Read the next bytes.
+        """Read the next bytes of the head.
 
         Parameters
         ----------
@@ -87,29 +70,24 @@ class HeadReader:
         Returns
         -------
         InstanceHead or None
-            None while UIDs are missing. Once it is returned, nothing more is to be fed.
+            None while UIDs are missing. Once it is returned, what else comes goes to `follow`.
 
         Raises
         ------
         DecodeError
             Not a DICOM file, a UID missing or malformed, no transfer syntax, or a head over the limit.
         """
-        if self._tokenizer is None:
-            file_meta = self._file_meta.feed(data)
-            if file_meta is None:
-                return None
-            self._transfer_syntax_uid = file_meta.transfer_syntax_uid or self._transfer_syntax_uid
-            if not self._transfer_syntax_uid:
-                raise DecodeError("File Meta Information names no transfer syntax")
-            self._tokenizer = Tokenizer(self._transfer_syntax_uid, gather_limit=_is_wanted)
-            data = self._file_meta.rest
-        self._data_set.append(data)
-        self._held += len(data)
-        for start in range(0, len(data), _STEP_BYTES):
-            if self._find_uids(self._tokenizer, self._tokenizer.feed(data[start : start + _STEP_BYTES])):
-                return self._describe()
+        pieces = self._skip_file_meta(data) if self._scanner is None else [data]
+        if self._scanner is None:
+            return None
+        for piece in pieces:
+            self._data_set.append(piece)
+            self._held += len(piece)
+            self._scan(self._scanner, piece)
+        if self._scanner.is_complete:
+            return self._describe(self._scanner.uids)
         if self._held > self._max_head_bytes:
-            raise DecodeError("the UIDs come too late in the data set", offset=self._tokenizer.offset)
+            raise DecodeError("the UIDs come too late in the data set", offset=self._scanner.offset)
         return None
 
     def finish(self) -> None:
@@ -120,47 +98,59 @@ class HeadReader:
         DecodeError
             Unless all UIDs are known.
         """
-        if len(self._uids) < len(_NAMES):
+        if self._scanner is None or not self._scanner.is_complete:
             raise DecodeError("file ends before its UIDs", offset=self._held)
 
-    def _find_uids(self, tokenizer: Tokenizer, tokens: Iterable[Token]) -> bool:
-        """Look through tokens; whether all UIDs are known."""
-        for token in tokens:
-            if isinstance(token, SequenceEnd):
-                self._depth -= 1
-            elif isinstance(token, (Element, ValueStart, EncapsulatedStart, SequenceStart)):
-                if not self._depth:
-                    self._take(token)
-                if isinstance(token, SequenceStart):
-                    self._depth += 1
-            if len(self._uids) == len(_NAMES):
-                return True
-            if tokenizer.offset - self._held > self._max_head_bytes:
-                raise DecodeError("the UIDs come too late in the data set", offset=tokenizer.offset)
-        return False
+    def follow(self, data: Buffer) -> None:
+        """Follow the structure of what comes after the head.
 
-    def _take(self, token: Element | ValueStart | EncapsulatedStart | SequenceStart) -> None:
-        """Take an element of the data set itself."""
-        tag = token.tag
-        if tag in _NAMES:
-            uid = token.value.decode("latin-1").strip("\0 ") if isinstance(token, Element) else ""
-            if not is_valid_uid(uid):
-                raise DecodeError(f"{_NAMES[tag]} is empty or malformed")
-            self._uids[tag] = uid
-        elif tag > _SERIES:
-            missing = ", ".join(name for tag, name in _NAMES.items() if tag not in self._uids)
-            raise DecodeError(f"data set without {missing}")
+        What is merely odd passes; from where the structure cannot be read, nothing can be told of its end.
+        """
+        if self._scanner is not None:
+            self._scan(self._scanner, data)
 
-    def _describe(self) -> InstanceHead:
+    def check_complete(self) -> None:
+        """Look whether the data set may end here.
+
+        Raises
+        ------
+        DecodeError
+            It ends inside an element, item or sequence.
+        """
+        if self._scanner is not None and not self._is_damaged:
+            self._scanner.finish()
+
+    def _skip_file_meta(self, data: Buffer) -> list[Buffer]:
+        """Read File Meta Information; return what `data` holds after its end."""
+        for stop in range(_FILE_META_STEP, len(data) + _FILE_META_STEP, _FILE_META_STEP):
+            file_meta = self._file_meta.feed(data[stop - _FILE_META_STEP : stop])
+            if file_meta is not None:
+                break
+        else:
+            return []
+        self._transfer_syntax_uid = file_meta.transfer_syntax_uid or self._transfer_syntax_uid
+        if not self._transfer_syntax_uid:
+            raise DecodeError("File Meta Information names no transfer syntax")
+        self._scanner = HeadScanner(self._transfer_syntax_uid, max_inflated=self._max_head_bytes)
+        return [piece for piece in (self._file_meta.rest, memoryview(data)[stop:]) if len(piece)]
+
+    def _scan(self, scanner: HeadScanner, data: Buffer) -> None:
+        """Scan what came; damage after the last UID is no concern of this reader."""
+        if self._is_damaged:
+            return
+        try:
+            scanner.feed(data)
+        except DecodeError:
+            self._is_damaged = True
+            if not scanner.is_complete:
+                raise
+
+    def _describe(self, uids: dict[int, str]) -> InstanceHead:
         return InstanceHead(
-            sop_class_uid=self._uids[_SOP_CLASS],
-            sop_instance_uid=self._uids[_SOP_INSTANCE],
-            study_uid=self._uids[_STUDY],
-            series_uid=self._uids[_SERIES],
+            sop_class_uid=uids[_SOP_CLASS],
+            sop_instance_uid=uids[_SOP_INSTANCE],
+            study_uid=uids[_STUDY],
+            series_uid=uids[_SERIES],
             transfer_syntax_uid=self._transfer_syntax_uid,
             data_set=self._data_set,
         )
-
-
-def _is_wanted(tag: int, vr: str, length: int) -> bool:
-    return tag in _NAMES and length <= _MAX_UID_LENGTH

@@ -12,8 +12,8 @@ from gateway.codecs.dicom_xml import encode_native_xml
 from gateway.codecs.multipart import MultipartReader, PartChunk, PartEnd, PartStart
 from gateway.errors import BadParameter
 from gateway.resources import is_valid_uid
+from gateway.services.store.incoming import BodyEvent
 from gateway.services.store.results import Failed, Stored, StoreResult, Unreadable, describe_results
-from gateway.services.store.service import BodyEvent
 from gateway.web.backends import BackendServices
 from gateway.web.negotiation import (
     DocumentForm,

@@ -60,7 +60,9 @@ class StoreOperation:
 
 @asynccontextmanager
 async def store(association: Association, instance: InstanceToStore, timeout_s: float) -> AsyncIterator[StoreOperation]:
-    """Begin C-STORE; C-STORE-RQ leaves together with the first fragments of the data set. Leaving the block before :meth:`StoreOperation.finish` leaves the association unclean.
+    """Begin C-STORE; C-STORE-RQ leaves together with the first fragments of the data set.
+
+    Leaving the block before :meth:`StoreOperation.finish` leaves the association unclean.
 
     Parameters
     ----------

@@ -4,9 +4,8 @@ It owns the association leased for it, from the head of the instance to C-STORE-
 and :meth:`OutgoingInstance.cut` give it back. Used by ``store.py``, which knows of parts and requests; this file
 does not.
 
-The structure of the data set is followed while it passes, so that one that ends too early is noticed. The last
-fragment is always held back until the end is known to be right: of what is cut the archive never sees an end, and
-keeps nothing.
+The last fragment is always held back until the end is known to be right: of what is cut the archive never sees an
+end, and keeps nothing.
 """
 
 from __future__ import annotations
@@ -19,18 +18,14 @@ import structlog
 
 from gateway.codecs import Buffer
 from gateway.codecs.head import InstanceHead
-from gateway.codecs.tokens import Tokenizer
 from gateway.dimse.archive import Archive, StorageContext
 from gateway.dimse.scu.storage import InstanceToStore, StoreOperation
 from gateway.dimse.status import Category, status_category
-from gateway.errors import BackendError, DecodeError
+from gateway.errors import BackendError
 from gateway.resources import ResourcePath
 from gateway.services.store.results import PROCESSING_FAILURE, Failed, Stored
 
 __all__ = ["OutgoingInstance"]
-
-_GATHERED_BYTES = 256
-"""No value is looked at; short ones are read in one step if they are gathered, which halves the time for a head."""
 
 _log = structlog.get_logger(__name__)
 
@@ -52,7 +47,6 @@ class OutgoingInstance:
         self._ae_title = ae_title
         self._stack = stack
         self._operation = operation
-        self._structure: Tokenizer | None = Tokenizer(head.transfer_syntax_uid, gather_limit=_GATHERED_BYTES)
 
     @classmethod
     async def open(cls, archive: Archive, head: InstanceHead, offered: Collection[StorageContext]) -> Self:
@@ -77,20 +71,7 @@ class OutgoingInstance:
             The archive is gone or takes nothing; the instance is to be cut.
         """
         self.size += len(data)
-        self._follow(data)
         await self._operation.write(data)
-
-    def check_complete(self) -> None:
-        """Look whether the data set may end here.
-
-        Raises
-        ------
-        DecodeError
-            It ends inside an element, item or sequence.
-        """
-        if self._structure is not None:
-            for _ in self._structure.finish():
-                pass
 
     async def finish(self) -> Failed | Stored:
         """Send the end, wait for C-STORE-RSP and give the association back."""
@@ -111,12 +92,3 @@ class OutgoingInstance:
     async def cut(self) -> None:
         """End without the last fragment: the association is aborted, and the archive keeps nothing."""
         await self._stack.aclose()
-
-    def _follow(self, data: Buffer) -> None:
-        """Follow the structure; what is merely odd passes on, and from there nothing can be told of its end."""
-        if self._structure is not None:
-            try:
-                for _ in self._structure.feed(data):
-                    pass
-            except DecodeError:
-                self._structure = None

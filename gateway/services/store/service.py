@@ -1,9 +1,9 @@
 """Store: the parts of a request to C-STOREs, streamed (PS3.18 §10.5, PS3.4 Annex B).
 
-Of each instance only the head is held, up to its UIDs; they choose the presentation context, then the rest passes
-from the request to the archive piece by piece. Where several associations are allowed, the next instance is sent on
-another one while the last waits for its C-STORE-RSP. Nothing is reported as stored that the archive has not
-acknowledged (invariant 9).
+Of each instance the head says what it is (``incoming.py``) and chooses the presentation context, then it passes from
+the request to the archive piece by piece. While the archive digests one instance the next is read, up to a limit
+(``read_ahead.py``); where several associations are allowed, it is sent on another one meanwhile. Nothing is reported
+as stored that the archive has not acknowledged (invariant 9).
 
 Associations: a request holds at most one that waits for its client; its others only wait for a C-STORE-RSP, which is
 bounded. So a request that waits for the pool never waits for what it blocks itself.
@@ -16,21 +16,19 @@ archive cannot be reached or no longer answers: each further try would cost anot
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import structlog
 
 from gateway.codecs import Buffer
-from gateway.codecs.head import HeadReader, InstanceHead
-from gateway.codecs.media_types import parse_media_type
-from gateway.codecs.multipart import PartChunk, PartEnd, PartStart
+from gateway.codecs.head import InstanceHead
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, IMPLICIT_VR_LE
 from gateway.config import StoreSettings
 from gateway.dimse.archive import Archive, StorageContext
 from gateway.errors import (
     AssociationRejected,
     BackendError,
-    DecodeError,
     DimseTimeout,
     GatewayError,
     MalformedBody,
@@ -41,7 +39,17 @@ from gateway.errors import (
     TooLarge,
 )
 from gateway.resources import is_valid_uid
+from gateway.services.store.incoming import (
+    BodyEvent,
+    InstanceData,
+    InstanceEnd,
+    InstanceEvent,
+    InstanceStart,
+    NoInstance,
+    read_instances,
+)
 from gateway.services.store.outgoing_instance import OutgoingInstance
+from gateway.services.store.read_ahead import read_ahead
 from gateway.services.store.results import (
     CANNOT_UNDERSTAND,
     CLASS_NOT_SUPPORTED,
@@ -56,15 +64,15 @@ from gateway.services.store.results import (
 )
 from gateway.tasks import start_task
 
-__all__ = ["BodyEvent", "StoreService"]
+__all__ = ["READ_AHEAD_BYTES", "StoreService"]
 
-BodyEvent = PartStart | PartChunk | PartEnd
-"""What a multipart reader makes of a request body."""
+READ_AHEAD_BYTES = 1_048_576
+"""Read of a request while the archive is busy: the next slice of a series and more, yet little for each request."""
+
+_EVENT_BYTES = 1_024
+"""What an event without data takes, about; it bounds how many wait, however small the parts of a request are."""
 
 _NATIVE = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
-_INSTANCE_TYPES = frozenset({"application/dicom", "application/octet-stream", "*/*"})
-"""What parts call instances; some clients only say that they are bytes, and the head tells what they are."""
-
 _CONTEXT_REASONS = {3: CLASS_NOT_SUPPORTED, 4: TRANSFER_SYNTAX_NOT_SUPPORTED}
 """What a refused context (PS3.8 Table 9-18) means as a Failure Reason."""
 
@@ -87,7 +95,7 @@ class StoreService:
         Parameters
         ----------
         body
-            Events of the request body; pulled at the pace of the archive. The caller closes it.
+            Events of the request body; pulled at the pace of the archive, a little ahead of it. The caller closes it.
         study
             The Study Instance UID all instances must have, from the path; None if any will do.
 
@@ -107,8 +115,12 @@ class StoreService:
         """
         request = _StoreRequest(self._archive, self._settings, study)
         try:
-            async for event in body:
-                await request.take(event)
+            async with (
+                aclosing(read_instances(body, self._settings.max_head_bytes)) as instances,
+                read_ahead(instances, _measure, READ_AHEAD_BYTES) as events,
+            ):
+                async for event in events:
+                    await request.take(event)
         except RequestError as error:
             await request.end_early(error)
         except BaseException:
@@ -120,15 +132,14 @@ class StoreService:
 class _StoreRequest:
     """The state of one request; :meth:`take` is called for each event in turn.
 
-    `_part` is what the next bytes belong to: a head being read, an instance under way, or nothing, in a part of
-    which all is known already.
+    `_part` is what the next bytes belong to: an instance under way, or None in a part of which all is known already.
     """
 
     def __init__(self, archive: Archive, settings: StoreSettings, study: str | None) -> None:
         self._archive = archive
         self._settings = settings
         self._study = study
-        self._part: HeadReader | OutgoingInstance | None = None
+        self._part: OutgoingInstance | None = None
         self._results: list[StoreResult | asyncio.Task[StoreResult]] = []
         self._unanswered: dict[asyncio.Task[StoreResult], str] = {}
         self._most_unanswered = min(archive.settings.store_associations, archive.settings.max_associations) - 1
@@ -138,7 +149,7 @@ class _StoreRequest:
         self._ended_by: RequestError | None = None
         self._has_stored = False
 
-    async def take(self, event: BodyEvent) -> None:
+    async def take(self, event: InstanceEvent) -> None:
         """Go on with the next event.
 
         Raises
@@ -147,64 +158,21 @@ class _StoreRequest:
             The archive cannot be reached, and nothing was or may yet be stored: the rest need not be read.
         """
         match event:
-            case PartStart(headers=headers):
-                self._begin_part(headers)
-            case PartChunk(data=data):
-                await self._take_data(data)
-            case PartEnd():
-                await self._end_part()
+            case InstanceStart(head=head):
+                await self._begin(head)
+            case InstanceData(data=data) if self._part is not None:
+                await self._forward(self._part, data)
+            case InstanceEnd(fault=fault) if self._part is not None:
+                await self._finish(self._part, fault)
+            case NoInstance(reason=reason):
+                _log.info("store_part_unreadable", reason=reason)
+                self._results.append(Unreadable())
         if self._unreachable is not None and not self._has_stored and not self._unanswered:
             raise self._unreachable
 
-    # --- a part ---
-
-    def _begin_part(self, headers: Mapping[str, str]) -> None:
-        try:
-            media_type = parse_media_type(headers.get("content-type") or "*/*")
-        except DecodeError as error:
-            self._refuse_part(error.reason)
-            return
-        if media_type.essence not in _INSTANCE_TYPES:
-            self._refuse_part(f"a part is {media_type.essence}")
-            return
-        stated = media_type.transfer_syntax or ""
-        default = stated if is_valid_uid(stated) else ""
-        self._part = HeadReader(self._settings.max_head_bytes, default_transfer_syntax_uid=default)
-
-    async def _take_data(self, data: Buffer) -> None:
-        match self._part:
-            case OutgoingInstance() as instance:
-                await self._forward(instance, data)
-            case HeadReader() as reader:
-                try:
-                    head = reader.feed(data)
-                except DecodeError as error:
-                    self._refuse_part(error.reason)
-                    return
-                if head is not None:
-                    self._part = None
-                    await self._begin_instance(head)
-
-    async def _end_part(self) -> None:
-        match self._part:
-            case OutgoingInstance() as instance:
-                await self._finish(instance)
-            case HeadReader() as reader:
-                try:
-                    reader.finish()
-                    self._refuse_part("a part without content")
-                except DecodeError as error:
-                    self._refuse_part(error.reason)
-
-    def _refuse_part(self, reason: str) -> None:
-        """Note a part that is no instance; what is left of it is skipped."""
-        _log.info("store_part_unreadable", reason=reason)
-        self._part = None
-        self._results.append(Unreadable())
-
     # --- an instance ---
 
-    async def _begin_instance(self, head: InstanceHead) -> None:
+    async def _begin(self, head: InstanceHead) -> None:
         form = (head.sop_class_uid, head.transfer_syntax_uid)
         if self._study is not None and head.study_uid != self._study:
             self._fail(head, OTHER_STUDY)
@@ -228,9 +196,6 @@ class _StoreRequest:
         except (BackendError, ShuttingDown) as error:
             self._give_up(error)
             self._fail(head, _describe_fault(error), error)
-        else:
-            for piece in head.data_set:
-                await self._take_data(piece)
 
     async def _lease(self, head: InstanceHead) -> OutgoingInstance:
         """Lease an association, on fewer side by side than before if the archive gives no more."""
@@ -259,11 +224,9 @@ class _StoreRequest:
                 self._give_up(error)
             await self._cut(instance, PROCESSING_FAILURE, error)
 
-    async def _finish(self, instance: OutgoingInstance) -> None:
-        try:
-            instance.check_complete()
-        except DecodeError as error:
-            _log.info("store_instance_truncated", reason=error.reason)
+    async def _finish(self, instance: OutgoingInstance, fault: str) -> None:
+        if fault:
+            _log.info("store_instance_truncated", reason=fault)
             await self._cut(instance, CANNOT_UNDERSTAND)
             return
         task = start_task(self._await_answer(instance), name="C-STORE response")
@@ -325,15 +288,14 @@ class _StoreRequest:
         _log.warning("store_request_cut_short", error=type(error).__name__)
         self._ended_by = error
         reason = OUT_OF_RESOURCES if isinstance(error, TooLarge) else CANNOT_UNDERSTAND
-        if isinstance(self._part, OutgoingInstance):
+        if self._part is not None:
             await self._cut(self._part, reason)
         else:
-            self._part = None
             self._results.append(Unreadable(reason))
 
     async def abandon(self) -> None:
         """Nobody waits for the answer: cut the instance under way, let those already sent be answered."""
-        if isinstance(self._part, OutgoingInstance):
+        if self._part is not None:
             await self._part.cut()
         self._part = None
         _log.info("store_request_abandoned", unanswered=len(self._unanswered))
@@ -356,6 +318,11 @@ class _StoreRequest:
                 raise result.error
         if not results:
             raise MalformedBody("the request body holds no part")
+
+
+def _measure(event: InstanceEvent) -> int:
+    """About the bytes that waiting for its turn costs."""
+    return len(event.data) if isinstance(event, InstanceData) else _EVENT_BYTES
 
 
 def _is_for_want_of_associations(error: GatewayError) -> bool:

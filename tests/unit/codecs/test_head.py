@@ -123,6 +123,35 @@ def test_what_comes_after_the_uids_is_not_looked_at(size: int) -> None:
     assert head.series_uid == "1.2.3.3" and forwarded == data
 
 
+def follow_whole(data: bytes, size: int, syntax: str = EXPLICIT_VR_LE) -> None:
+    """Read `data` after File Meta Information, and look whether it came whole."""
+    reader, head = HeadReader(1 << 16), None
+    for piece in pieces_of(head_of(syntax) + data, size):
+        if head is None:
+            head = reader.feed(piece)
+        else:
+            reader.follow(piece)
+    assert head is not None
+    reader.check_complete()
+
+
+@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+@pytest.mark.parametrize("missing", [1, 2, 99, 100, 101, 110])
+def test_a_data_set_that_ends_too_early_is_noticed(size: int, missing: int) -> None:
+    data = data_set_without() + TAIL
+    follow_whole(data, size)
+    follow_whole(zlib.compress(data, wbits=-15), size, DEFLATED)
+    with pytest.raises(DecodeError):
+        follow_whole(data[:-missing], size)
+    with pytest.raises(DecodeError):
+        follow_whole(zlib.compress(data[:-missing], wbits=-15), size, DEFLATED)
+
+
+@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+def test_where_structure_is_odd_nothing_is_said_of_the_end(size: int) -> None:
+    follow_whole(data_set_without() + explicit(0x00280010, "OB", bytes(300)) + implicit(0xFFFEE000, b"1234"), size)
+
+
 def test_a_file_that_ends_in_its_head_is_refused() -> None:
     data = head_of(EXPLICIT_VR_LE) + data_set_without(0x0020000E)
     for length in (0, 3, 131, 200, len(data)):

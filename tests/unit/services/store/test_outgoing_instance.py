@@ -8,7 +8,7 @@ import pytest
 
 from gateway.codecs.head import HeadReader, InstanceHead
 from gateway.dimse.archive import Archive, StorageContext
-from gateway.errors import ConnectionLost, DecodeError, NoAcceptedContext
+from gateway.errors import ConnectionLost, NoAcceptedContext
 from gateway.resources import ResourcePath
 from gateway.services.store.outgoing_instance import OutgoingInstance
 from gateway.services.store.results import Failed, Stored
@@ -37,7 +37,6 @@ async def test_it_is_sent_as_it_came_and_its_association_given_back() -> None:
     data_set = make_data_set(1)
     instance = await open_instance(archive, make_file(data_set))
     assert archive.busy == 1 and instance.size == len(data_set)
-    instance.check_complete()
     assert await instance.finish() == Stored(PATH, CT)
     (attempt,) = archive.attempts
     assert (attempt.outcome, bytes(attempt.data), archive.busy) == ("stored", data_set, 0)
@@ -84,26 +83,6 @@ async def test_what_is_cut_is_never_ended() -> None:
     instance = await open_instance(archive, make_file(make_data_set(1)))
     await instance.cut()
     assert archive.outcomes == ["cut"] and archive.busy == 0
-
-
-@pytest.mark.parametrize("missing", [1, 2, 63, 64, 65, 70])
-async def test_a_data_set_that_ends_too_early_is_noticed(missing: int) -> None:
-    archive = FakeStoreArchive()
-    instance = await open_instance(archive, make_file(make_data_set(1)[:-missing]))
-    with pytest.raises(DecodeError):
-        instance.check_complete()
-    await instance.cut()
-
-
-async def test_what_is_odd_passes_on_to_the_archive() -> None:
-    archive = FakeStoreArchive()
-    odd = make_data_set(1, pixels=bytes(600)) + bytes.fromhex(
-        "FEFF 00E0 04000000 00000000"
-    )  # an item where an element belongs
-    instance = await open_instance(archive, make_file(odd))
-    instance.check_complete()
-    assert await instance.finish() == Stored(PATH, CT)
-    assert bytes(archive.attempts[0].data) == odd
 
 
 async def test_nothing_is_held_when_no_association_is_had() -> None:

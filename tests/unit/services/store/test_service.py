@@ -28,9 +28,10 @@ from gateway.errors import (
     UploadTimeout,
 )
 from gateway.resources import ResourcePath
+from gateway.services.store.incoming import BodyEvent
 from gateway.services.store.results import Failed, Stored, StoreResult, Unreadable
-from gateway.services.store.service import BodyEvent, StoreService
-from gateway.tasks import running_tasks
+from gateway.services.store.service import READ_AHEAD_BYTES, StoreService
+from gateway.tasks import cancel_and_wait, running_tasks
 from tests.support.cancellation import iter_cancelled_runs, settle
 from tests.support.fake_store import FakeStoreArchive
 from tests.support.uploads import (
@@ -155,7 +156,7 @@ async def test_results_keep_the_order_of_the_parts_whenever_their_answers_come()
 
 
 async def test_a_large_instance_is_passed_on_without_being_held() -> None:
-    """The archive has all but the newest piece before the next one is asked for."""
+    """What the archive does not have yet of what was asked for stays within the limit of reading ahead."""
     archive = make_archive()
     piece, count = bytes(65_536), 200
     asked = []
@@ -171,7 +172,44 @@ async def test_a_large_instance_is_passed_on_without_being_held() -> None:
 
     service = StoreService(cast(Archive, archive), StoreSettings())
     assert await service.store_instances(events(), None) == [stored(1)]
-    assert max(asked) <= len(piece)
+    assert max(asked) <= READ_AHEAD_BYTES + 2 * len(piece)
+
+
+async def test_the_next_instance_is_read_while_the_archive_digests_one() -> None:
+    gate = asyncio.Event()
+    archive = make_archive(store_associations=1, gates={sop_uid(1): gate})
+    read = asyncio.Event()
+
+    async def events() -> AsyncIterator[BodyEvent]:
+        async for event in iter_events(multipart([instance(1), instance(2)])):
+            yield event
+        read.set()
+
+    service = StoreService(cast(Archive, archive), StoreSettings())
+    running = asyncio.create_task(service.store_instances(events(), None))
+    await archive.until(lambda: archive.outcomes == ["sent"])
+    await asyncio.wait_for(read.wait(), 5)
+    assert archive.outcomes == ["sent"]
+    gate.set()
+    assert await running == [stored(1), stored(2)]
+
+
+async def test_parts_without_end_are_not_read_without_end_while_the_archive_digests() -> None:
+    gate = asyncio.Event()
+    archive = make_archive(store_associations=1, gates={sop_uid(1): gate, sop_uid(2): gate})
+    body = Endless(instance(1), instance(2), GARBAGE)
+    service = StoreService(cast(Archive, archive), StoreSettings())
+    running = asyncio.create_task(service.store_instances(body.__aiter__(), None))
+    await archive.until(lambda: archive.outcomes == ["sent"])
+    read = -1
+    while read < body.parts:
+        read = body.parts
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert 2 < body.parts < READ_AHEAD_BYTES / 500
+    await cancel_and_wait(running)
+    gate.set()
+    await settle(lambda: not running_tasks())
 
 
 async def test_what_a_request_brings_is_offered_on_its_further_associations() -> None:
@@ -404,7 +442,7 @@ async def test_an_archive_out_of_reach_ends_the_request_at_once(error: GatewayEr
     service = StoreService(cast(Archive, archive), StoreSettings())
     with pytest.raises(type(error)):
         await service.store_instances(body.__aiter__(), None)
-    assert body.parts == 2 and len(archive.attempts) == 1
+    assert body.parts <= 4 and len(archive.attempts) == 1
 
 
 @pytest.mark.parametrize(

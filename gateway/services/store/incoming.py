@@ -1,0 +1,128 @@
+"""The parts of a request body as instances on their way in: their heads read, their structure followed.
+
+What knows nothing of archives: parts in, events out, nothing held but a head. ``service.py`` sends what comes out.
+Each instance is `InstanceStart`, `InstanceData` ..., `InstanceEnd`; a part that is none is one `NoInstance`, and what
+else it holds is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+
+from gateway.codecs import Buffer
+from gateway.codecs.head import HeadReader, InstanceHead
+from gateway.codecs.media_types import parse_media_type
+from gateway.codecs.multipart import PartChunk, PartEnd, PartStart
+from gateway.errors import DecodeError
+from gateway.resources import is_valid_uid
+
+__all__ = ["BodyEvent", "InstanceData", "InstanceEnd", "InstanceEvent", "InstanceStart", "NoInstance", "read_instances"]
+
+BodyEvent = PartStart | PartChunk | PartEnd
+"""What a multipart reader makes of a request body."""
+
+_INSTANCE_TYPES = frozenset({"application/dicom", "application/octet-stream", "*/*"})
+"""What parts call instances; some clients only say that they are bytes, and the head tells what they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStart:
+    """The head of an instance; the data set, all of it, comes as `InstanceData`."""
+
+    head: InstanceHead
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceData:
+    """Some bytes of the data set, never empty; a view of what was fed."""
+
+    data: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceEnd:
+    """The part is over; `fault` says why the data set may not end here, "" if it may."""
+
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoInstance:
+    """A part that is no instance; `reason` is for the log."""
+
+    reason: str
+
+
+InstanceEvent = InstanceStart | InstanceData | InstanceEnd | NoInstance
+
+
+async def read_instances(body: AsyncIterator[BodyEvent], max_head_bytes: int) -> AsyncGenerator[InstanceEvent, None]:
+    """Read `body` (PS3.10 instances, one a part) as it arrives; the caller closes both.
+
+    Raises
+    ------
+    RequestError
+        As `body`.
+    """
+    parts = _PartReader(max_head_bytes)
+    async for event in body:
+        for instance_event in parts.take(event):
+            yield instance_event
+
+
+class _PartReader:
+    """The state of the current part: a head being read, an instance being followed, or neither once it is refused."""
+
+    def __init__(self, max_head_bytes: int) -> None:
+        self._max_head_bytes = max_head_bytes
+        self._reader: HeadReader | None = None
+        self._has_head = False
+
+    def take(self, event: BodyEvent) -> Iterator[InstanceEvent]:
+        """Go on with the next event of the body."""
+        try:
+            match event:
+                case PartStart(headers=headers):
+                    self._begin(headers)
+                case PartChunk(data=data):
+                    yield from self._read(data)
+                case PartEnd():
+                    yield from self._end()
+        except DecodeError as error:
+            self._reader = None
+            yield NoInstance(error.reason)
+
+    def _begin(self, headers: Mapping[str, str]) -> None:
+        self._reader, self._has_head = None, False
+        media_type = parse_media_type(headers.get("content-type") or "*/*")
+        if media_type.essence not in _INSTANCE_TYPES:
+            raise DecodeError(f"a part is {media_type.essence}")
+        stated = media_type.transfer_syntax or ""
+        default = stated if is_valid_uid(stated) else ""
+        self._reader = HeadReader(self._max_head_bytes, default_transfer_syntax_uid=default)
+
+    def _read(self, data: Buffer) -> Iterator[InstanceEvent]:
+        if self._reader is None:
+            return
+        if self._has_head:
+            self._reader.follow(data)
+            yield InstanceData(data)
+        elif (head := self._reader.feed(data)) is not None:
+            self._has_head = True
+            yield InstanceStart(head)
+            for piece in head.data_set:
+                yield InstanceData(piece)
+
+    def _end(self) -> Iterator[InstanceEvent]:
+        if self._reader is None:
+            return
+        if not self._has_head:
+            self._reader.finish()
+            return
+        try:
+            self._reader.check_complete()
+        except DecodeError as error:
+            yield InstanceEnd(error.reason)
+        else:
+            yield InstanceEnd()
