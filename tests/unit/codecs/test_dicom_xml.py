@@ -22,6 +22,7 @@ from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.errors import DecodeError
 from tests.support.data_sets import read_sample, sample_names
 from tests.support.elements import element
+from tests.support.reference_model import build_xml
 
 _SCHEMA = Path(__file__).parents[2] / "data" / "native-dicom.rnc"
 _HEAD = f"<?xml version='1.0' encoding='UTF-8'?>\n<NativeDicomModel xmlns=\"{NAMESPACE}\" xml:space=\"preserve\">"
@@ -206,6 +207,7 @@ def test_every_sample_is_valid_and_complete(tmp_path: Path) -> None:
     models = _models()
     assert len(models) > 50
     documents = [encode_native_xml(model) for model in models]
+    assert documents == [build_xml(model) for model in models]
     for model, document in zip(models, documents, strict=True):
         assert len(list(etree.fromstring(document).iter("{*}DicomAttribute"))) == _count(model)
     _validate(documents, tmp_path)
@@ -248,6 +250,7 @@ def test_generated_models_are_valid(tmp_path: Path) -> None:
     @given(_DATA_SETS)
     def encode(model: dict[str, Any]) -> None:
         documents.append(encode_native_xml(model))
+        assert documents[-1] == build_xml(model)
 
     encode()
     _validate(documents, tmp_path)

@@ -107,9 +107,11 @@ def test_everything_is_told_in_order() -> None:
 def _join(told: list[object]) -> list[object]:
     joined: list[object] = []
     for one in told:
-        if isinstance(one, bytes) and joined and isinstance(joined[-1], bytes):
-            one = joined.pop() + one
-        joined.append(one)
+        last = joined[-1] if joined else None
+        if isinstance(one, bytes) and isinstance(last, bytes):
+            joined[-1] = last + one
+        else:
+            joined.append(one)
     return joined
 
 
