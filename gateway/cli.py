@@ -115,6 +115,56 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command()
+def store(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, and folders with all below them.")],
+    url: Annotated[str, typer.Option(metavar="URL", help="Service root, for instance https://host/dicomweb.")],
+    commit: Annotated[bool, typer.Option("--commit", help="Ask the archive to commit to what was stored.")] = False,
+    commit_timeout_s: Annotated[float, typer.Option(min=1, help="Longest wait for its word.")] = 300,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME: VALUE", help="Sent along; may be repeated."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(metavar="TOKEN", envvar="GATEWAY_STORE_TOKEN", help="Bearer token, better from the environment."),
+    ] = None,
+    at_once: Annotated[int, typer.Option(min=1, max=32, help="Requests side by side.")] = 1,
+    journal: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where it is kept what was stored, to go on from there.")
+    ] = None,
+) -> None:
+    """Send files or folders by STOW-RS; exit code 0 only if all are stored, and committed with --commit."""
+    from rich.console import Console
+
+    from gateway.sender.command import Order, store_files
+    from gateway.sender.journal import locate_journal
+
+    order = Order(
+        paths,
+        _check_url(url),
+        journal or locate_journal(url, paths),
+        dict(map(_split_header, header or ())) | ({"Authorization": f"Bearer {token}"} if token else {}),
+        at_once,
+        commit_s=commit_timeout_s if commit else 0,
+    )
+    if not asyncio.run(store_files(order, Console(stderr=True))).is_success:
+        raise typer.Exit(1)
+
+
+def _check_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ConfigurationError("flag --url", "must start with http:// or https://")
+    return url
+
+
+def _split_header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise ConfigurationError("flag --header", "must be NAME: VALUE")
+    return name.strip(), value.strip()
+
+
 @app.command("config")
 def print_config(
     config: ConfigOption = None,

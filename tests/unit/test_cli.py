@@ -39,7 +39,7 @@ def test_version() -> None:
 
 def test_help_names_every_command() -> None:
     text = run("--help").stdout
-    assert all(command in text for command in ("serve", "demo", "check", "config"))
+    assert all(command in text for command in ("serve", "demo", "check", "store", "config"))
 
 
 def test_help_does_not_wait_for_heavy_imports() -> None:
