@@ -17,7 +17,7 @@ from typing import Protocol
 
 from gateway.dimse.commands import Command, encode_command
 from gateway.dimse.contexts import AcceptedContext, Proposal
-from gateway.dimse.messages import DataSetPiece, MessageReader, MessageStart
+from gateway.dimse.messages import MessageReader, MessageStart
 from gateway.dimse.transport import Transport
 from gateway.dimse.ul.connection import NEED_DATA, Connection
 from gateway.dimse.ul.events import (
@@ -103,7 +103,7 @@ class Association:
         self._transport = transport
         self._connection = connection
         self._reader = MessageReader()
-        self._inbox: deque[MessageStart | DataSetPiece] = deque()
+        self._inbox: deque[MessageStart | PDataFragment] = deque()
         self._failure: BackendError | None = None
         self._in_data_set = False
         self._outstanding = 0
@@ -136,7 +136,7 @@ class Association:
             return False
         first = self._inbox[0]
         has_data_set = isinstance(first, MessageStart) and first.command.has_data_set
-        return not has_data_set or any(isinstance(unit, DataSetPiece) and unit.last for unit in self._inbox)
+        return not has_data_set or any(isinstance(unit, PDataFragment) and unit.last for unit in self._inbox)
 
     @property
     def transport(self) -> Transport:
@@ -210,7 +210,7 @@ class Association:
                 await self._pump(self.silence_timeout_s, "the rest of a data set")
                 continue
             piece = self._inbox.popleft()
-            assert isinstance(piece, DataSetPiece)
+            assert isinstance(piece, PDataFragment)
             self._in_data_set = not piece.last
             if piece.data:
                 return piece.data
@@ -252,17 +252,28 @@ class Association:
 
     def _take_events(self) -> None:
         try:
+            self._take_data()
             while (event := self._connection.next_event()) is not NEED_DATA:
-                if isinstance(event, PDataFragment):
-                    self._inbox.extend(self._reader.feed(event))
-                else:
+                if not isinstance(event, PDataFragment):
                     self._note_end(event)
+                elif (unit := self._reader.feed(event)) is not None:
+                    self._inbox.append(unit)
+                    self._take_data()
         except RemoteProtocolError as error:
             self._failure = UndecodableResponse(self.ae_title, str(error))
             self._failure.__cause__ = error
             if self._connection.is_established:
                 self._transport.write(self._connection.send(Abort(2, error.reason)))
         self._flush()
+
+    def _take_data(self) -> None:
+        """Take the data set under way as far as it has arrived; the same as events would, with less ado."""
+        context_id = self._reader.data_context
+        if context_id is not None:
+            fragments: list[PDataFragment] = []
+            if self._connection.take_data(context_id, fragments):
+                self._reader.end_data_set()
+            self._inbox.extend(fragments)
 
     def _note_end(self, event: object) -> None:
         match event:

@@ -6,14 +6,13 @@ Pure. Only the command set is gathered, under a ceiling; the data set passes thr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.dimse.commands import Command, decode_command
 from gateway.dimse.ul.events import PDataFragment
 from gateway.errors import RemoteProtocolError
 
-__all__ = ["DataSetPiece", "MessageReader", "MessageStart"]
+__all__ = ["MessageReader", "MessageStart"]
 
 MAX_COMMAND_BYTES = 65_536
 """A command set is a few hundred bytes; an attribute identifier list could make it some thousands."""
@@ -25,14 +24,6 @@ class MessageStart:
 
     context_id: int
     command: Command
-
-
-@dataclass(slots=True)
-class DataSetPiece:
-    """Some bytes of the data set of the message begun last; `data` may be empty where `last`."""
-
-    data: bytes | memoryview
-    last: bool
 
 
 class MessageReader:
@@ -49,8 +40,18 @@ class MessageReader:
         """Whether no message is under way."""
         return self._context_id is None
 
-    def feed(self, fragment: PDataFragment) -> Iterator[MessageStart | DataSetPiece]:
-        """Yield what `fragment` completes.
+    @property
+    def data_context(self) -> int | None:
+        """The presentation context of the data set that is due; None where a command set is."""
+        return self._context_id if self._data_set_expected else None
+
+    def end_data_set(self) -> None:
+        """Note that the rest of the data set was read past this reader."""
+        self._data_set_expected = False
+        self._context_id = None
+
+    def feed(self, fragment: PDataFragment) -> MessageStart | PDataFragment | None:
+        """Give what `fragment` completes: a command set, or itself where it belongs to a data set.
 
         Raises
         ------
@@ -63,29 +64,24 @@ class MessageReader:
         if fragment.is_command == self._data_set_expected:
             raise RemoteProtocolError("command and data set fragments out of order")
         self._context_id = fragment.context_id
-        if self._data_set_expected:
-            yield self._pass_data(fragment)
-        else:
-            yield from self._gather_command(fragment)
-
-    def _pass_data(self, fragment: PDataFragment) -> DataSetPiece:
+        if not self._data_set_expected:
+            return self._gather_command(fragment)
         if fragment.last:
-            self._data_set_expected = False
-            self._context_id = None
-        return DataSetPiece(fragment.data, fragment.last)
+            self.end_data_set()
+        return fragment
 
-    def _gather_command(self, fragment: PDataFragment) -> Iterator[MessageStart]:
+    def _gather_command(self, fragment: PDataFragment) -> MessageStart | None:
         self._command += fragment.data
         if len(self._command) > MAX_COMMAND_BYTES:
             raise RemoteProtocolError("command set too long")
         if not fragment.last:
-            return
+            return None
         command = self._decode(bytes(self._command))
         self._command.clear()
         self._data_set_expected = command.has_data_set
         if not command.has_data_set:
             self._context_id = None
-        yield MessageStart(fragment.context_id, command)
+        return MessageStart(fragment.context_id, command)
 
     def _decode(self, raw: bytes) -> Command:
         """The command set; the pending responses of one query all have the same, which is decoded once."""

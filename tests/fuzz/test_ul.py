@@ -37,6 +37,9 @@ VALID_PDUS = [
     encode_pdu(make_accept()),
     encode_pdu(AssociateReject(1, 1, 1)),
     encode_p_data_header(1, True, True, 4) + b"data",
+    encode_p_data_header(1, False, False, 5) + b"piece",
+    encode_p_data_header(1, False, True, 4) + b"last",
+    encode_p_data_header(3, False, False, 5) + b"other",
     encode_pdu(ReleaseRequest()),
     encode_pdu(ReleaseReply()),
     encode_pdu(Abort(2, 0)),
@@ -92,14 +95,21 @@ STARTS = {
 }
 
 
-def run(connection: Connection, chunks: list[bytes]) -> tuple[list[Any], list[RemoteProtocolError], bytes]:
-    """Feed `chunks`, then the end; events without the cuts, faults, and what was sent."""
+def run(
+    connection: Connection, chunks: list[bytes], *, fast: bool = False
+) -> tuple[list[Any], list[RemoteProtocolError], bytes]:
+    """Feed `chunks`, then the end; events without the cuts, faults, and what was sent.
+
+    `fast` takes the data set of context 1 by ``take_data`` wherever it stands.
+    """
     events: list[Any] = []
     faults: list[RemoteProtocolError] = []
     sent = b""
     for chunk in [*(chunk for chunk in chunks if chunk), b""]:
         connection.receive_data(chunk)
         while True:
+            if fast:
+                connection.take_data(1, events)
             try:
                 event = connection.next_event()
             except RemoteProtocolError as fault:
@@ -111,6 +121,17 @@ def run(connection: Connection, chunks: list[bytes]) -> tuple[list[Any], list[Re
                 break
             events.append(event)
     return join_fragments(events), faults, sent
+
+
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+@given(chunks=cut_streams())
+def test_the_fast_way_over_data_gives_the_same(start: Any, chunks: list[bytes]) -> None:
+    (events, faults, sent), (fast_events, fast_faults, fast_sent) = (
+        run(start(), chunks),
+        run(start(), chunks, fast=True),
+    )
+    assert (fast_events, fast_sent) == (events, sent)
+    assert [(str(fault), fault.reason) for fault in fast_faults] == [(str(fault), fault.reason) for fault in faults]
 
 
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)

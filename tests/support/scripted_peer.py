@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 from gateway.dimse.commands import Command, CommandField, encode_command
-from gateway.dimse.messages import DataSetPiece, MessageReader, MessageStart
+from gateway.dimse.messages import MessageReader, MessageStart
 from gateway.dimse.requestor import Peer
 from gateway.dimse.ul.connection import NEED_DATA, Connection, Role
 from gateway.dimse.ul.events import (
@@ -153,17 +153,16 @@ class PeerAssociation:
             if not isinstance(event, PDataFragment):
                 await self._note_end(event)
                 raise PeerGone(self.ending)
-            for unit in self._messages.feed(event):
-                if isinstance(unit, MessageStart):
-                    start = unit
-                    self.messages_received.append(unit.command)
-                    is_complete = not unit.command.has_data_set
-                else:
-                    assert isinstance(unit, DataSetPiece)
-                    data.append(bytes(unit.data))
-                    is_complete = unit.last
-                if is_complete and start is not None:
-                    return Message(start.context_id, start.command, b"".join(data))
+            match self._messages.feed(event):
+                case MessageStart(command=command) as start:
+                    self.messages_received.append(command)
+                    is_complete = not command.has_data_set
+                case PDataFragment(data=piece, last=is_complete):
+                    data.append(bytes(piece))
+                case None:
+                    is_complete = False
+            if is_complete and start is not None:
+                return Message(start.context_id, start.command, b"".join(data))
 
     async def send(self, context_id: int, command: Command, data: bytes | None = None, *, fragment: int = 0) -> None:
         """Send a message in fragments of at most `fragment` bytes, or as large as allowed."""

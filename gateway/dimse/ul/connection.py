@@ -287,6 +287,18 @@ class Connection:
             if event is not None:
                 return event
 
+    def take_data(self, context_id: int, fragments: list[PDataFragment]) -> bool:
+        """The fast way over a data set: append its fragments, as far as they have arrived and nothing else comes.
+
+        The same as repeated `next_event`, which is to be called whenever this returns False.
+
+        Returns
+        -------
+        bool
+            Whether the last fragment of the data set is among them.
+        """
+        return self._state is State.STA6 and self._framer.take_data(context_id, fragments)
+
     def _handle_pdu(self, pdu: ReceivedPdu) -> IndicationEvent | None:
         trigger = _PDU_EVENTS[pdu.pdu_type]
         action = TRANSITIONS.get((self._state, trigger))

@@ -5,7 +5,9 @@ were fed. What is gathered is at most one header of six bytes, or one PDU other 
 of `_GATHER_LIMITS`. Whether a PDU may come now is not known here: `connection.py`, the only caller, asks the
 transition table when it gets the header and says `discard_pdu` if it may not.
 
-Each step of reading is a method; `_step` is the one that reads what comes next.
+Each step of reading is a method; `_step` is the one that reads what comes next. Nearly all of a stream of instances
+are P-DATA-TF with one PDV of the data set under way: `take_data` walks over these in one loop, and leaves whatever
+else it meets, in whatever state, to the steps.
 
 Source: PS3.8 §9.3.1, §9.3.5, Annex E
 """
@@ -25,6 +27,8 @@ __all__ = ["Framer", "ReceivedPdu"]
 
 _PDU_HEADER: Final = struct.Struct(">BxI")
 _PDV_HEADER: Final = struct.Struct(">IBB")
+_BOTH_HEADERS: Final = struct.Struct(">BxIIBB")
+_P_DATA_CODE: Final = PduType.P_DATA_TF.value
 _PDU_TYPES: Final = {pdu_type.value: pdu_type for pdu_type in PduType}
 
 _ASSOCIATE_LIMIT: Final = 1 << 20
@@ -66,10 +70,12 @@ class Framer:
         "_chunks",
         "_context_id",
         "_end",
+        "_header_step",
         "_is_command",
         "_last",
         "_max_length",
         "_partial",
+        "_payload_step",
         "_pdu_left",
         "_pdu_type",
         "_pdv_left",
@@ -93,7 +99,9 @@ class Framer:
         self._context_id = 0
         self._is_command = False
         self._last = False
-        self._step: Callable[[], ReceivedPdu | PDataFragment | None] = self._read_pdu_header
+        self._header_step: Callable[[], ReceivedPdu | None] = self._read_pdu_header
+        self._payload_step: Callable[[], PDataFragment] = self._read_payload
+        self._step: Callable[[], ReceivedPdu | PDataFragment | None] = self._header_step
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take the next chunk of the stream, 1 byte or more; it must not change afterwards."""
@@ -116,6 +124,47 @@ class Framer:
             self.abandon()
             raise
         return None
+
+    def take_data(self, context_id: int, fragments: list[PDataFragment]) -> bool:
+        """Append the fragments of a data set to `fragments`, as far as nothing else comes between.
+
+        The same fragments as `next_unit` would give, without the headers. Only while P-DATA-TF may come.
+
+        Returns
+        -------
+        bool
+            Whether the last fragment of the data set is among them. If not, `next_unit` knows what comes next.
+        """
+        while self._position < self._end or self._take_chunk():
+            if self._step is self._payload_step:
+                if self._is_command or self._context_id != context_id:
+                    return False
+            elif not self._enter_data(context_id):
+                return False
+            fragment = self._read_payload()
+            fragments.append(fragment)
+            if fragment.last:
+                return True
+        return False
+
+    def _enter_data(self, context_id: int) -> bool:
+        """Pass over the headers of a P-DATA-TF with one PDV of that data set and some payload; else touch nothing."""
+        start = self._position
+        if self._step is not self._header_step or self._partial or self._end - start <= _BOTH_HEADERS.size:
+            return False
+        code, length, pdv_length, context, control = _BOTH_HEADERS.unpack_from(self._view, start)
+        if code != _P_DATA_CODE or pdv_length != length - 4 or pdv_length <= 2 or context != context_id or control & 1:
+            return False
+        if length > self._max_length > 0 and not self._accept_longer_pdus:
+            return False
+        self._position = start + _BOTH_HEADERS.size
+        self._context_id = context_id
+        self._is_command = False
+        self._last = control & 2 == 2
+        self._pdu_left = 0
+        self._pdv_left = pdv_length - 2
+        self._step = self._payload_step
+        return True
 
     def discard_pdu(self) -> None:
         """Drop the payload of the P-DATA-TF whose header was the last unit."""
@@ -185,7 +234,7 @@ class Framer:
         body = self._take(self._body_length)
         if body is None:
             return None
-        self._step = self._read_pdu_header
+        self._step = self._header_step
         return ReceivedPdu(self._pdu_type, bytes(body))
 
     def _read_pdv_header(self) -> PDataFragment | None:
@@ -203,7 +252,7 @@ class Framer:
         self._is_command = control & 1 == 1
         self._last = control & 2 == 2
         if self._pdv_left:
-            self._step = self._read_payload
+            self._step = self._payload_step
             return None
         self._end_pdv()
         return PDataFragment(self._context_id, self._is_command, b"", True) if self._last else None
@@ -220,14 +269,14 @@ class Framer:
         return PDataFragment(self._context_id, self._is_command, self._view[start:stop], self._last)
 
     def _end_pdv(self) -> None:
-        self._step = self._read_pdv_header if self._pdu_left else self._read_pdu_header
+        self._step = self._read_pdv_header if self._pdu_left else self._header_step
 
     def _skip_pdu(self) -> None:
         stop = min(self._position + self._pdu_left, self._end)
         self._pdu_left -= stop - self._position
         self._position = stop
         if not self._pdu_left:
-            self._step = self._read_pdu_header
+            self._step = self._header_step
 
     def _skip_chunk(self) -> None:
         self._position = self._end

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.dimse.commands import Command, CommandField, encode_command
-from gateway.dimse.messages import MAX_COMMAND_BYTES, DataSetPiece, MessageReader, MessageStart
+from gateway.dimse.messages import MAX_COMMAND_BYTES, MessageReader, MessageStart
 from gateway.dimse.ul.events import PDataFragment
 from gateway.errors import RemoteProtocolError
 
@@ -14,8 +14,8 @@ OTHER_ECHO = Command(command_field=CommandField.C_ECHO_RQ, message_id=2)
 FIND = Command(command_field=CommandField.C_FIND_RQ, message_id=2, has_data_set=True)
 
 
-def read(reader: MessageReader, *fragments: PDataFragment) -> list[MessageStart | DataSetPiece]:
-    return [unit for fragment in fragments for unit in reader.feed(fragment)]
+def read(reader: MessageReader, *fragments: PDataFragment) -> list[MessageStart | PDataFragment]:
+    return [unit for fragment in fragments if (unit := reader.feed(fragment)) is not None]
 
 
 def test_a_command_at_every_split() -> None:
@@ -38,9 +38,9 @@ def test_an_empty_last_fragment_ends_command_and_data_set() -> None:
         PDataFragment(1, True, b"", True),
         PDataFragment(1, False, b"abcd", False),
     )
-    assert units == [MessageStart(1, FIND), DataSetPiece(b"abcd", False)]
+    assert units == [MessageStart(1, FIND), PDataFragment(1, False, b"abcd", False)]
     assert not reader.is_between_messages
-    assert read(reader, PDataFragment(1, False, b"", True)) == [DataSetPiece(b"", True)]
+    assert read(reader, PDataFragment(1, False, b"", True)) == [PDataFragment(1, False, b"", True)]
     assert reader.is_between_messages
 
 
@@ -53,7 +53,8 @@ def test_messages_back_to_back_on_different_contexts() -> None:
         PDataFragment(5, True, encode_command(ECHO), True),
         PDataFragment(1, True, encode_command(ECHO), True),
     )
-    assert units == [MessageStart(1, FIND), DataSetPiece(b"xy", True), MessageStart(5, ECHO), MessageStart(1, ECHO)]
+    data = PDataFragment(1, False, b"xy", True)
+    assert units == [MessageStart(1, FIND), data, MessageStart(5, ECHO), MessageStart(1, ECHO)]
 
 
 def test_pieces_are_views_not_copies() -> None:
@@ -62,7 +63,7 @@ def test_pieces_are_views_not_copies() -> None:
     _, piece = read(
         reader, PDataFragment(1, True, encode_command(FIND), True), PDataFragment(1, False, payload[2:], True)
     )
-    assert isinstance(piece, DataSetPiece)
+    assert isinstance(piece, PDataFragment)
     assert isinstance(piece.data, memoryview)
     assert piece.data.obj is payload.obj
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.dimse.ul.events import PDataFragment
 from gateway.dimse.ul.framer import Framer, ReceivedPdu
@@ -38,6 +41,25 @@ def read_all(chunks: Iterable[bytes], **options: Any) -> list[Any]:
         framer.feed(chunk)
         units += iter(framer.next_unit, None)
     return units
+
+
+def read_fast(chunks: Iterable[bytes], context_id: int, **options: Any) -> list[Any]:
+    """The same as `read_all`, with `take_data` first each time."""
+    framer = Framer(**{"max_length": 0} | options)
+    units: list[Any] = []
+    for chunk in chunks:
+        framer.feed(chunk)
+        while True:
+            framer.take_data(context_id, units)
+            if (unit := framer.next_unit()) is None:
+                break
+            units.append(unit)
+    return units
+
+
+def without_headers(units: Iterable[Any]) -> list[Any]:
+    """What counts: `take_data` does not tell where a P-DATA-TF began."""
+    return [unit for unit in units if unit != P_DATA]
 
 
 STREAM = b"".join(
@@ -221,3 +243,51 @@ def test_discarded_pdu(cut: Any) -> None:
             if unit == P_DATA:
                 framer.discard_pdu()
     assert units == [unit for unit in EXPECTED if not isinstance(unit, PDataFragment)]
+
+
+@pytest.mark.parametrize("context_id", [1, 3, 255])
+def test_the_fast_way_at_every_split(context_id: int) -> None:
+    """Not only the same bytes: the same fragments, cut in the same places."""
+    for chunks in [[STREAM], list(cut_single_bytes(STREAM)), *iter_two_chunks(STREAM)]:
+        assert without_headers(read_fast(chunks, context_id)) == without_headers(read_all(chunks))
+
+
+P_DATA_PDUS = st.lists(
+    st.builds(
+        make_pdv,
+        st.sampled_from([1, 1, 1, 3]),
+        st.sampled_from([DATA, DATA, COMMAND, DATA_LAST, 0xFC]),
+        st.binary(max_size=30),
+    ),
+    min_size=1,
+    max_size=3,
+).map(lambda pdvs: make_p_data(*pdvs))
+
+
+@given(
+    st.lists(P_DATA_PDUS | st.just(make_pdu(5, bytes(4))), max_size=8).map(b"".join),
+    st.lists(st.integers(0, 400), max_size=12),
+    st.sampled_from([0, 20, 40]),
+    st.booleans(),
+)
+def test_the_fast_way_over_any_p_data(wire: bytes, cuts: list[int], max_length: int, accept_longer: bool) -> None:
+    bounds = sorted({0, len(wire)} | {cut for cut in cuts if cut < len(wire)})
+    chunks = [wire[start:stop] for start, stop in itertools.pairwise(bounds)]
+    options = {"max_length": max_length, "accept_longer_pdus": accept_longer}
+    outcomes: list[Any] = []
+    for read in (read_all, lambda chunks, **options: read_fast(chunks, 1, **options)):
+        try:
+            outcomes.append(without_headers(read(chunks, **options)))
+        except RemoteProtocolError as fault:
+            outcomes.append((str(fault), fault.reason))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_the_fast_way_takes_a_data_set_to_its_end_and_no_further() -> None:
+    framer = Framer(max_length=0)
+    first, second = make_p_data(make_pdv(1, DATA, b"ab")), make_p_data(make_pdv(1, DATA_LAST, b"cd"))
+    framer.feed(first + second + first)
+    fragments: list[PDataFragment] = []
+    assert framer.take_data(1, fragments)
+    assert fragments == [PDataFragment(1, False, b"ab", False), PDataFragment(1, False, b"cd", True)]
+    assert framer.next_unit() == P_DATA
