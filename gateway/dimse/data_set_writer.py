@@ -14,6 +14,9 @@ from gateway.dimse.association import Association
 
 __all__ = ["DataSetWriter"]
 
+_MAX_BATCH_BYTES = 1_048_576
+"""Most that is put together for one send: further pieces would only wait in our own buffer."""
+
 
 class DataSetWriter:
     """Writes one data set to `association` on `context_id`.
@@ -32,8 +35,13 @@ class DataSetWriter:
         self._held: deque[memoryview] = deque()
         self._held_bytes = 0
 
-    async def write(self, piece: bytes | memoryview) -> None:
+    async def write(self, piece: bytes | memoryview, *, more: bool = False) -> None:
         """Take `piece` (immutable) and send what fills whole fragments; waits while the peer is slow.
+
+        Parameters
+        ----------
+        more
+            The next piece, or the end, is at hand: it may leave in the same send.
 
         Raises
         ------
@@ -44,7 +52,7 @@ class DataSetWriter:
             return
         self._held.append(memoryview(piece))
         self._held_bytes += len(piece)
-        if self._held_bytes > self._fragment_bytes:
+        if self._held_bytes > (_MAX_BATCH_BYTES if more else self._fragment_bytes):
             self._frame_whole()
             await self._send()
 
@@ -53,6 +61,8 @@ class DataSetWriter:
         if self._held_bytes % 2:
             self._held.append(memoryview(b"\0"))
             self._held_bytes += 1
+        if self._held_bytes > self._fragment_bytes:
+            self._frame_whole()
         header = self._association.frame_fragment(self._context_id, last=True, length=self._held_bytes)
         self._ready.append(header)
         self._take(self._held_bytes)

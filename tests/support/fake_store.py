@@ -102,7 +102,7 @@ class _Operation:
         self._number = number
         self._attempt = attempt
 
-    async def write(self, piece: bytes | memoryview) -> None:
+    async def write(self, piece: bytes | memoryview, *, more: bool = False) -> None:
         await asyncio.sleep(0)
         self._archive.interrupt(self._number, piece)
         self._attempt.data += piece

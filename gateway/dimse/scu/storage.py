@@ -32,9 +32,12 @@ class StoreOperation:
         self._message_id = request.message_id
         self._timeout_s = timeout_s
 
-    async def write(self, piece: bytes | memoryview) -> None:
-        """Send more of the data set; waits while the archive is slow. Raises as ``Association.send``."""
-        await self._writer.write(piece)
+    async def write(self, piece: bytes | memoryview, *, more: bool = False) -> None:
+        """Send more of the data set; waits while the archive is slow. Raises as ``Association.send``.
+
+        With `more`, which says that the next piece or the end is at hand, it may leave together with that.
+        """
+        await self._writer.write(piece, more=more)
 
     async def finish(self) -> Command:
         """Send the last fragment and wait for C-STORE-RSP, whose status says how it went.

@@ -62,8 +62,8 @@ class OutgoingInstance:
         operation = await stack.enter_async_context(archive.store(instance, offered))
         return cls(head, archive.ae_title, stack, operation)
 
-    async def write(self, data: Buffer) -> None:
-        """Send more of the data set; waits while the archive is slow.
+    async def write(self, data: Buffer, *, more: bool = False) -> None:
+        """Send more of the data set; waits while the archive is slow. `more`: the next piece or the end is at hand.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class OutgoingInstance:
             The archive is gone or takes nothing; the instance is to be cut.
         """
         self.size += len(data)
-        await self._operation.write(data)
+        await self._operation.write(data, more=more)
 
     async def finish(self) -> Failed | Stored:
         """Send the end, wait for C-STORE-RSP and give the association back."""

@@ -14,15 +14,13 @@ from typing import Generic, TypeVar
 
 from gateway.tasks import cancel_and_wait, start_task
 
-__all__ = ["read_ahead"]
+__all__ = ["ReadAhead", "read_ahead"]
 
 T = TypeVar("T")
 
 
 @asynccontextmanager
-async def read_ahead(
-    events: AsyncIterator[T], measure: Callable[[T], int], limit: int
-) -> AsyncIterator[AsyncIterator[T]]:
+async def read_ahead(events: AsyncIterator[T], measure: Callable[[T], int], limit: int) -> AsyncIterator[ReadAhead[T]]:
     """Read `events` in a task of its own, ahead of who iterates what is yielded here.
 
     An exception of `events` comes out after the events before it. Leaving the block ends the task.
@@ -34,7 +32,7 @@ async def read_ahead(
     limit
         No further event is read while as many bytes wait; so at most these and one event are held.
     """
-    queue = _Queue[T](measure, limit)
+    queue = ReadAhead[T](measure, limit)
     task = start_task(queue.fill(events), name="read ahead")
     try:
         yield queue
@@ -43,7 +41,7 @@ async def read_ahead(
             await cancel_and_wait(task)
 
 
-class _Queue(Generic[T]):
+class ReadAhead(Generic[T]):
     """What was read and not taken yet; one reader, one consumer."""
 
     def __init__(self, measure: Callable[[T], int], limit: int) -> None:
@@ -55,6 +53,11 @@ class _Queue(Generic[T]):
         self._failure: BaseException | None = None
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the next event is here already."""
+        return bool(self._waiting)
 
     async def fill(self, events: AsyncIterator[T]) -> None:
         """Read until the end, a failure, or cancellation."""

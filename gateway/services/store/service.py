@@ -120,7 +120,7 @@ class StoreService:
                 read_ahead(instances, _measure, READ_AHEAD_BYTES) as events,
             ):
                 async for event in events:
-                    await request.take(event)
+                    await request.take(event, more=events.is_waiting)
         except RequestError as error:
             await request.end_early(error)
         except BaseException:
@@ -149,8 +149,8 @@ class _StoreRequest:
         self._ended_by: RequestError | None = None
         self._has_stored = False
 
-    async def take(self, event: InstanceEvent) -> None:
-        """Go on with the next event.
+    async def take(self, event: InstanceEvent, *, more: bool) -> None:
+        """Go on with the next event; `more` says that the one after it is at hand.
 
         Raises
         ------
@@ -161,7 +161,7 @@ class _StoreRequest:
             case InstanceStart(head=head):
                 await self._begin(head)
             case InstanceData(data=data) if self._part is not None:
-                await self._forward(self._part, data)
+                await self._forward(self._part, data, more)
             case InstanceEnd(fault=fault) if self._part is not None:
                 await self._finish(self._part, fault)
             case NoInstance(reason=reason):
@@ -212,13 +212,13 @@ class _StoreRequest:
                     raise
                 self._most_unanswered = unanswered - 1
 
-    async def _forward(self, instance: OutgoingInstance, data: Buffer) -> None:
+    async def _forward(self, instance: OutgoingInstance, data: Buffer, more: bool) -> None:
         limit = self._settings.max_instance_bytes
         if limit and instance.size + len(data) > limit:
             await self._cut(instance, OUT_OF_RESOURCES, TooLarge("an instance", limit))
             return
         try:
-            await instance.write(data)
+            await instance.write(data, more=more)
         except BackendError as error:
             if isinstance(error, DimseTimeout):
                 self._give_up(error)

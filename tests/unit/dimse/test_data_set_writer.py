@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from random import Random
 from typing import cast
 
 from hypothesis import given
@@ -15,18 +17,18 @@ from tests.support.scripted_transport import Pair
 from tests.support.upper_layer import make_accept, make_request
 
 
-async def write(pieces: list[bytes], max_length: int) -> list[PDataFragment]:
+async def write(pieces: list[bytes], max_length: int, more: Callable[[], bool] = bool) -> list[PDataFragment]:
     pair = Pair(make_request(), make_accept(max_length=max_length))
     writer = DataSetWriter(pair.association, 1)
     for piece in pieces:
-        await writer.write(piece)
+        await writer.write(piece, more=more())
     await writer.finish()
     return pair.take_sent()  # type: ignore[return-value]
 
 
-@given(st.lists(st.binary(max_size=70), max_size=12), st.integers(8, 80))
-def test_any_cut_gives_whole_even_fragments(pieces: list[bytes], max_length: int) -> None:
-    fragments = asyncio.run(write(pieces, max_length))
+@given(st.lists(st.binary(max_size=70), max_size=12), st.integers(8, 80), st.randoms())
+def test_any_cut_gives_whole_even_fragments(pieces: list[bytes], max_length: int, chance: Random) -> None:
+    fragments = asyncio.run(write(pieces, max_length, lambda: chance.random() < 0.5))
     payload = b"".join(pieces)
     sent = b"".join(fragment.data for fragment in fragments)
     assert sent == payload + b"\0" * (len(payload) % 2)
@@ -46,6 +48,18 @@ async def test_what_a_piece_completes_is_one_write_with_its_headers() -> None:
     assert [len(data) for data in pair.transport.writes] == [224]
     await writer.finish()
     assert [len(data) for data in pair.transport.writes] == [224, 112]
+
+
+async def test_what_is_at_hand_leaves_together_up_to_a_mebibyte() -> None:
+    pair = Pair(make_request(), make_accept(max_length=65_542))
+    writer = DataSetWriter(pair.association, 1)
+    for _ in range(15):
+        await writer.write(bytes(65_536), more=True)
+    assert not pair.transport.writes
+    await writer.finish()
+    assert [len(data) for data in pair.transport.writes] == [15 * 65_548]
+    await DataSetWriter(pair.association, 1).write(bytes(2_000_000), more=True)
+    assert len(pair.transport.writes) == 2
 
 
 async def test_the_command_set_leaves_with_the_first_fragments() -> None:
