@@ -17,4 +17,4 @@ install() {
 }
 install "pip>=25.1"
 install hatchling editables
-install --no-build-isolation --editable . --group test --group lint
+install --no-build-isolation --editable . --group test --group lint --group bench

@@ -219,6 +219,11 @@ class Peer:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int | None:
+        """Of the process; None when it was not started."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def log_path(self) -> Path:
         """Where the archive's output goes."""
         return self.folder / f"{self.program.lower()}.log"

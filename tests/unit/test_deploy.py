@@ -152,7 +152,7 @@ def test_pre_commit_runs_what_make_runs() -> None:
     assert sorted(hooks) == sorted(made)
 
 
-@pytest.mark.parametrize("group", ["dependencies", "test", "lint"])
+@pytest.mark.parametrize("group", ["dependencies", "test", "bench", "lint"])
 def test_every_dependency_is_pinned_and_explained(group: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = {"dependencies": project["project"]["dependencies"], **project["dependency-groups"]}
