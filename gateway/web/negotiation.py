@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import unquote
 
 from gateway.codecs.media_types import (
@@ -434,6 +435,7 @@ def negotiate_store_response(
     return _negotiate_document(header, parameter, require_accept, _ONE_DOCUMENT)
 
 
+@lru_cache(maxsize=64)  # clients ask the same way again and again
 def _negotiate_document(
     header: str | None, parameter: str | None, require_accept: bool, offers: Sequence[_Offer]
 ) -> DocumentRepresentation:

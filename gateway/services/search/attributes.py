@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, private_dictionary_VR, tag_for_keyword
 
@@ -93,6 +94,7 @@ def parse_attribute_path(text: str, private_creators: Mapping[str, str]) -> Attr
     return AttributePath(tags, representations[-1])
 
 
+@lru_cache(maxsize=4096)
 def attribute_vr(tag: str, private_creator: str | None = None) -> str:
     """VR of `tag` by the dictionaries; the first of several (``US or SS``), LO for creators, else UN."""
     if is_private_creator(tag):

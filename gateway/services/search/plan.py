@@ -8,7 +8,9 @@ always.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import BadParameter
@@ -81,6 +83,11 @@ class Step:
     keys: Keys
     filters: tuple[MatchKey, ...] = ()
     ranges: tuple[DateTimeRange, ...] = ()
+
+    @property
+    def names_one(self) -> bool:
+        """Whether the unique key of the level has one value, so that there is one answer at most."""
+        return len(self.keys[UNIQUE_KEYS[self.level]].get("Value", ())) == 1
 
     @property
     def filters_modalities(self) -> bool:
@@ -226,14 +233,15 @@ class _Draft:
         sent = [key for key in own if self._is_sent(key, pairs)]
         if prefilters and levels == (Level.STUDY,):
             sent.extend(self._prefilter(own))
-        returned = [path for level in levels for path in (*RETURN_KEYS[level], *self.include[level])]
+        returned = [path for level in levels for path in self.include[level]]
         returned.extend(key.path for key in own)
         ranges = () if self.time_zone else tuple(DateTimeRange.of(date, time) for date, time in pairs)
-        return Step(levels[-1], self._keys(levels[-1], returned, sent), self._filters(own, pairs), ranges)
+        keys = self._keys(levels[-1], returned, sent, _return_keys(levels))
+        return Step(levels[-1], keys, self._filters(own, pairs), ranges)
 
     def parent(self, level: Level, paths: Iterable[AttributePath]) -> Step:
         """The step that fetches `paths` of one entity."""
-        return Step(level, self._keys(level, paths, ()))
+        return Step(level, self._keys(level, paths, (), {}))
 
     def _is_sent(self, key: MatchKey, pairs: list[tuple[MatchKey, MatchKey]]) -> bool:
         is_choice = len(key.values) > 1 and key.path.vr != "UI"  # C-FIND has lists for UIDs only
@@ -255,8 +263,10 @@ class _Draft:
         values = wanted[0]
         return [MatchKey(_MODALITIES_PATH, values)] if len(values) == 1 and not has_wildcard(values[0]) else []
 
-    def _keys(self, level: Level, returned: Iterable[AttributePath], sent: Iterable[MatchKey]) -> Keys:
-        keys: Keys = {}
+    def _keys(
+        self, level: Level, returned: Iterable[AttributePath], sent: Iterable[MatchKey], always: Mapping[str, Any]
+    ) -> Keys:
+        keys: Keys = {tag: deepcopy(key) if len(key) > 1 else key for tag, key in always.items()}
         for path in returned:
             _put(keys, path, ())
         needs_unicode = False
@@ -268,6 +278,16 @@ class _Draft:
         keys[_LEVEL] = {"vr": "CS", "Value": [level.value]}
         keys[TIMEZONE] = to_attribute(AttributePath((TIMEZONE,), "SH"), self.time_zone)
         return dict(sorted(keys.items()))
+
+
+@cache
+def _return_keys(levels: tuple[Level, ...]) -> Keys:
+    """The keys of every search at `levels`; never changed."""
+    keys: Keys = {}
+    for level in levels:
+        for path in RETURN_KEYS[level]:
+            _put(keys, path, ())
+    return keys
 
 
 def _put(keys: Keys, path: AttributePath, values: tuple[str, ...]) -> None:

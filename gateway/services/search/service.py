@@ -187,6 +187,8 @@ class _Run:
                     yield Batch([model])
 
     def _iter_page(self, offset: int, limit: int | None) -> AsyncGenerator[Batch[Model], None]:
+        if limit is None and len(self._plan.steps) == 1 and self._plan.steps[0].names_one:
+            limit = _LARGEST_PAGE_HELD  # one answer: it is all, and its C-FIND over, before anything else is asked
         if limit is not None and limit <= _LARGEST_PAGE_HELD:
             return self._hold_page(offset, limit)
         return self._stream_page(offset, limit)

@@ -78,7 +78,8 @@ class ReadAhead(Generic[T]):
 
     async def close(self) -> None:
         """Stop reading and close the source; what was read and not taken is dropped."""
-        await cancel_and_wait(self._reader, timeout=_CLOSE_TIMEOUT_S)
+        if not self._reader.done():
+            await cancel_and_wait(self._reader, timeout=_CLOSE_TIMEOUT_S)
 
     async def _fill(self, source: AsyncGenerator[T, None]) -> None:
         try:
@@ -180,9 +181,11 @@ async def map_ordered(
             yield _unwrap(outcome)
         _raise_failure(await starter)
     finally:
-        for unfinished in (starter, *running):
-            unfinished.cancel()
-        await asyncio.wait({starter, *running}, timeout=_CLOSE_TIMEOUT_S)
+        unfinished = [task for task in (starter, *running) if not task.done()]
+        for task in unfinished:
+            task.cancel()
+        if unfinished:
+            await asyncio.wait(unfinished, timeout=_CLOSE_TIMEOUT_S)
 
 
 async def _outcome_of(function: Callable[[T], Awaitable[R]], item: T) -> _Outcome[R]:
