@@ -8,8 +8,6 @@ from contextlib import aclosing
 from aiohttp import hdrs, web
 
 from gateway.codecs import Buffer
-from gateway.codecs.dicom_json import dump_json
-from gateway.codecs.dicom_xml import encode_native_xml
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameStart
 from gateway.errors import NotAcceptable, UnknownResource
 from gateway.resources import ResourcePath, parse_frame_list
@@ -75,7 +73,7 @@ class RetrieveHandlers:
             head = self._head(request, len(metadata.unavailable), metadata.expected)
             if form.form is DocumentForm.JSON:
                 return await stream_json_array(
-                    request, _iter_json(metadata), head, content_type=form.media_type, stall_s=self._stall_s
+                    request, metadata.iter_json(), head, content_type=form.media_type, stall_s=self._stall_s
                 )
             parts = _iter_xml_parts(metadata, url, form.media_type)
             return await self._send_parts(request, parts, head, single=form.form is DocumentForm.XML_DOCUMENT)
@@ -195,14 +193,9 @@ def _takes_frames(accepted: AcceptableFrames, transfer_syntax_uid: str, count: i
     return True
 
 
-async def _iter_json(metadata: MetadataStream) -> AsyncGenerator[Buffer, None]:
-    async for _, model in metadata:
-        yield dump_json(model)
-
-
 async def _iter_xml_parts(metadata: MetadataStream, url: str, media_type: str) -> AsyncGenerator[Part, None]:
-    async for path, model in metadata:
-        yield Part(media_type, f"{url}{path.url_path}/metadata", _once(encode_native_xml(model)))
+    async for path, document in metadata.iter_xml():
+        yield Part(media_type, f"{url}{path.url_path}/metadata", _once(document))
 
 
 async def _once(document: bytes) -> AsyncGenerator[Buffer, None]:

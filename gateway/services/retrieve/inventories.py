@@ -19,9 +19,14 @@ from gateway.errors import UnknownResource
 from gateway.resources import ResourcePath
 from gateway.services.cache.single_flight import SingleFlight
 from gateway.services.retrieve.inventory import Inventory, SeriesRow
-from gateway.services.retrieve.inventory_queries import complete_inventory, list_series, take_inventory
+from gateway.services.retrieve.inventory_queries import (
+    complete_inventory,
+    describe_study,
+    list_series,
+    take_inventory,
+)
 
-__all__ = ["Inventories", "PendingInventory"]
+__all__ = ["Answer", "Inventories", "PendingInventory"]
 
 MAX_INSTANCES = 20_000
 """Instances in the inventories kept, some 10 MB; what is larger is not kept."""
@@ -33,13 +38,15 @@ Rows: TypeAlias = tuple[SeriesRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer(Generic[T]):
+class Answer(Generic[T]):
+    """What the archive said, and when it was asked (seconds of the clock of `Inventories`)."""
+
     content: T
     size: int
     asked_at: float
 
 
-_Kept: TypeAlias = "TLRUCache[ResourcePath, _Answer[T]]"
+_Kept: TypeAlias = "TLRUCache[ResourcePath, Answer[T]]"
 
 
 class PendingInventory:
@@ -99,7 +106,9 @@ class Inventories:
         self._inventories: _Kept[Inventory] = self._make_kept(MAX_INSTANCES)
         self._series: _Kept[Rows] = self._make_kept(MAX_SERIES)
         self._asking: SingleFlight[ResourcePath, Inventory] = SingleFlight("inventory")
-        self._asking_series: SingleFlight[ResourcePath, Rows] = SingleFlight("series of an inventory")
+        self._asking_series: SingleFlight[ResourcePath, Answer[Rows]] = SingleFlight("series of an inventory")
+        self._studies: _Kept[str] = self._make_kept(MAX_SERIES)
+        self._asking_study: SingleFlight[ResourcePath, Answer[str]] = SingleFlight("description of a study")
         self._epoch = 0
 
     async def take(self, path: ResourcePath) -> Inventory:
@@ -131,8 +140,7 @@ class Inventories:
             known = await self.take(path)
         if known is not None:
             return PendingInventory(self, path, known.list_series(), known)
-        answer = self._series.get(path)
-        rows = answer.content if answer is not None else await self.ask_series(path)
+        rows = (await self.take_series(path)).content
         if not rows:
             raise UnknownResource(path.level.value.lower())
         return PendingInventory(self, path, rows)
@@ -148,8 +156,8 @@ class Inventories:
         self._asking.part(path.__eq__)
         return await self._ask(path, lambda: take_inventory(self._archive, path))
 
-    async def ask_series(self, path: ResourcePath) -> Rows:
-        """The series of a study, or the one `path` names, asked for now; empty where there is none.
+    async def take_series(self, path: ResourcePath) -> Answer[Rows]:
+        """The series of a study, or the one `path` names; empty where there is none.
 
         Raises
         ------
@@ -157,28 +165,45 @@ class Inventories:
             The archive failed.
         """
 
-        async def work() -> Rows:
+        async def work() -> Answer[Rows]:
             epoch, asked_at = self._epoch, self._clock()
             rows = await list_series(self._archive, path)
-            self._keep(self._series, path, _Answer(rows, 1 + len(rows), asked_at), epoch)
-            return rows
+            answer = Answer(rows, 1 + len(rows), asked_at)
+            self._keep(self._series, path, answer, epoch)
+            return answer
 
+        if (known := self._series.get(path)) is not None:
+            return known
         return await (self._asking_series.run(path, work) if self._fresh_s else work())
+
+    async def take_study(self, study: str) -> Answer[str]:
+        """A digest of how the index describes a study; "" where there is none. Raises as `take_series`."""
+        path = ResourcePath(study)
+
+        async def work() -> Answer[str]:
+            epoch, asked_at = self._epoch, self._clock()
+            answer = Answer(await describe_study(self._archive, study), 1, asked_at)
+            self._keep(self._studies, path, answer, epoch)
+            return answer
+
+        if (known := self._studies.get(path)) is not None:
+            return known
+        return await (self._asking_study.run(path, work) if self._fresh_s else work())
 
     def forget(self, study: str) -> None:
         """Trust nothing asked for until now about this study: it has changed."""
         self._epoch += 1
-        for kept in (self._inventories, self._series):
+        for kept in (self._inventories, self._series, self._studies):
             for path in [path for path in kept if path.study == study]:
                 del kept[path]
-        for flights in (self._asking, self._asking_series):
+        for flights in (self._asking, self._asking_series, self._asking_study):
             flights.part(lambda path: path.study == study)
 
     async def _ask(self, path: ResourcePath, query: Callable[[], Awaitable[Inventory]]) -> Inventory:
         async def work() -> Inventory:
             epoch, asked_at = self._epoch, self._clock()
             inventory = await query()
-            self._keep(self._inventories, path, _Answer(inventory, len(inventory.instances), asked_at), epoch)
+            self._keep(self._inventories, path, Answer(inventory, len(inventory.instances), asked_at), epoch)
             return inventory
 
         return await (self._asking.run(path, work) if self._fresh_s else work())
@@ -191,7 +216,7 @@ class Inventories:
                 return inventory
         return None
 
-    def _keep(self, kept: _Kept[T], path: ResourcePath, answer: _Answer[T], epoch: int) -> None:
+    def _keep(self, kept: _Kept[T], path: ResourcePath, answer: Answer[T], epoch: int) -> None:
         if self._fresh_s and epoch == self._epoch and answer.size <= kept.maxsize:
             kept[path] = answer
 

@@ -19,7 +19,7 @@ from gateway.errors import UnknownResource
 from gateway.resources import Level, ResourcePath
 from gateway.services.retrieve.inventory import HeldInstance, Inventory, SeriesRow
 
-__all__ = ["complete_inventory", "digest_row", "list_series", "take_inventory", "unique_keys"]
+__all__ = ["complete_inventory", "describe_study", "digest_row", "list_series", "take_inventory", "unique_keys"]
 
 QUERY_LEVEL = "00080052"
 STUDY_UID, SERIES_UID, INSTANCE_UID, CLASS_UID = "0020000D", "0020000E", "00080018", "00080016"
@@ -52,6 +52,23 @@ _SERIES_KEYS = {
     "00181030": {"vr": "LO"},
     "00200011": {"vr": "IS"},  # Series Number, Laterality
     "00200060": {"vr": "CS"},
+}
+
+_STUDY_KEYS = {
+    STUDY_UID: {"vr": "UI"},
+    "00080020": {"vr": "DA"},  # Study Date, Time, Accession Number, Referring Physician, Description, ID
+    "00080030": {"vr": "TM"},
+    "00080050": {"vr": "SH"},
+    "00080090": {"vr": "PN"},
+    "00081030": {"vr": "LO"},
+    "00200010": {"vr": "SH"},
+    "00100010": {"vr": "PN"},  # Patient's Name, ID, its issuer, Birth Date, Sex
+    "00100020": {"vr": "LO"},
+    "00100021": {"vr": "LO"},
+    "00100030": {"vr": "DA"},
+    "00100040": {"vr": "CS"},
+    "00201206": {"vr": "IS"},  # numbers of series and of instances
+    "00201208": {"vr": "IS"},
 }
 
 _NOT_CONTENT = frozenset({"00080005", QUERY_LEVEL, "00080054"})
@@ -105,12 +122,27 @@ async def list_series(archive: Archive, path: ResourcePath) -> tuple[SeriesRow, 
     found: dict[str, SeriesRow] = {}
     async with archive.find(_SERIES_KEYS | unique_keys(Level.SERIES, path)) as matches:
         async for match in matches:
-            model = read_data_set(match.data, match.transfer_syntax, archive.settings.default_character_set)
+            model = read_data_set(match.data, match.transfer_syntax, _character_set(archive))
             if uid := _first(model, SERIES_UID):
                 count = _first(model, SERIES_INSTANCES)
                 told = int(count) if count.isascii() and count.isdigit() else None
                 found[uid] = SeriesRow(uid, _first(model, MODALITY), told, digest_row(model))
     return tuple(found.values())
+
+
+async def describe_study(archive: Archive, study: str) -> str:
+    """A digest of what the index says of a study and its patient; "" where there is no such study.
+
+    Raises
+    ------
+    BackendError
+        The archive failed.
+    """
+    found: set[str] = set()
+    async with archive.find(_STUDY_KEYS | unique_keys(Level.STUDY, ResourcePath(study))) as matches:
+        async for match in matches:
+            found.add(digest_row(read_data_set(match.data, match.transfer_syntax, _character_set(archive))))
+    return " ".join(sorted(found))
 
 
 def digest_row(model: Mapping[str, Any]) -> str:
@@ -164,6 +196,10 @@ def _gather(path: ResourcePath, held: list[HeldInstance], series: tuple[SeriesRo
 
 def _describe(model: dict[str, Any], path: ResourcePath) -> HeldInstance:
     return HeldInstance(path, _first(model, CLASS_UID), _first(model, AVAILABILITY), _first(model, AVAILABLE_SYNTAX))
+
+
+def _character_set(archive: Archive) -> str:
+    return archive.settings.default_character_set
 
 
 def _first(model: dict[str, Any], tag: str) -> str:

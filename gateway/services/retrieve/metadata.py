@@ -1,40 +1,62 @@
 """Metadata: the whole data set of each instance, bulk values by reference (PS3.18 §10.4.1.1.2, §10.4.3.3.2).
 
 Instances are streamed through a tokenizer; what may be long is dropped as it passes and leaves a Bulkdata URI.
-The URI names the instance and the tag path, so it resolves after a restart as before one.
+The URI names the instance and the tag path, so it resolves after a restart as before one. What was read is kept in
+``metadata_cache.py`` where there is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, Self
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
-import structlog
-
-from gateway.codecs.dicom_json import JsonModelBuilder
+from gateway.codecs import Buffer
+from gateway.codecs.dicom_json import JSON
+from gateway.codecs.dicom_xml import XML
+from gateway.codecs.fragment_memo import Form
 from gateway.dimse.archive import Archive
-from gateway.errors import DecodeError
 from gateway.resources import ResourcePath
 from gateway.services.retrieve.instances import Instances
-from gateway.services.retrieve.received_instance import ReceivedInstance
+from gateway.services.retrieve.metadata_cache import KeptMetadata, MetadataCache
+from gateway.services.retrieve.metadata_documents import INLINE_BYTES, DocumentReader, render_json
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED
 
 __all__ = ["INLINE_BYTES", "MetadataService", "MetadataStream"]
 
-INLINE_BYTES = 1_024
-"""Longer values of the VRs that permit it become Bulkdata URIs."""
 
-SOP_INSTANCE_UID = "00080018"
+class MetadataStream(Protocol):
+    """The metadata of the instances of one target; iterated once, in one of two ways.
 
-Model = dict[str, Any]
+    Both raise while iterating: ``UndecodableResponse`` where an instance is damaged before its SOP Instance UID, so
+    that nothing useful is left of it, and ``BackendError`` as ``Instances``. Of an instance that is damaged later,
+    what stands before the damage is given.
+    """
 
-_log = structlog.get_logger(__name__)
+    @property
+    def unavailable(self) -> tuple[str, ...]:
+        """SOP Instance UIDs known to be missing before the first byte."""
+
+    @property
+    def expected(self) -> int:
+        """Instances of the target; 0 as long as the archive has not listed them."""
+
+    @property
+    def generation(self) -> str | None:
+        """Name of the retrieval it comes from, the same as long as what is kept of it holds; None if nothing is."""
+
+    def iter_json(self) -> AsyncGenerator[Buffer, None]:
+        """Yield JSON objects, one or several with commas between them."""
+
+    def iter_xml(self) -> AsyncGenerator[tuple[ResourcePath, bytes], None]:
+        """Yield each instance's path and its Native XML document."""
 
 
-class MetadataStream:
-    """The metadata of the instances of one target; iterated once."""
+class _PassingMetadata:
+    """Metadata straight from the archive, at the pace of the client."""
+
+    generation = None
 
     def __init__(self, archive: Archive, instances: Instances, base_url: str) -> None:
         self._archive = archive
@@ -43,62 +65,55 @@ class MetadataStream:
 
     @property
     def unavailable(self) -> tuple[str, ...]:
-        """SOP Instance UIDs known to be missing before the first byte."""
         return self._instances.unavailable
 
     @property
     def expected(self) -> int:
-        """Instances of the target."""
         return self._instances.expected
 
-    def __aiter__(self) -> Self:
-        return self
+    async def iter_json(self) -> AsyncGenerator[Buffer, None]:
+        async for _, document in self._iter_documents(JSON):
+            yield document
 
-    async def __anext__(self) -> tuple[ResourcePath, Model]:
-        """Give the next instance's path and its data set in the DICOM JSON Model.
+    def iter_xml(self) -> AsyncGenerator[tuple[ResourcePath, bytes], None]:
+        return self._iter_documents(XML)
 
-        Of an instance that cannot be read to its end, what stands before the damage is given: one bad instance
-        must not hide the rest of its series.
+    async def _iter_documents(self, form: Form) -> AsyncGenerator[tuple[ResourcePath, bytes], None]:
+        reader = DocumentReader(self._archive, form, self._base_url)
+        async for instance in self._instances:
+            document, _ = await reader.read(instance)
+            yield instance.path, document
 
-        Raises
-        ------
-        UndecodableResponse
-            The damage stands before the SOP Instance UID, so that nothing useful is left.
-        BackendError
-            As ``Instances``.
-        """
-        instance = await self._instances.__anext__()
-        return instance.path, await self._read(instance)
 
-    async def _read(self, instance: ReceivedInstance) -> Model:
-        prefix = f"{self._base_url}{instance.path.url_path}/bulkdata/"
-        builder = JsonModelBuilder(
-            instance.transfer_syntax_uid,
-            bulkdata_uri=lambda path: prefix + path,
-            inline_limit=INLINE_BYTES,
-            default_character_set=self._archive.settings.default_character_set,
-        )
-        try:
-            while (piece := await instance.read_piece()) is not None:
-                builder.feed(piece)
-            return builder.finish()
-        except DecodeError as error:
-            model = builder.salvage()
-            if SOP_INSTANCE_UID not in model:
-                raise instance.undecodable(error) from error
-            _log.warning("metadata_cut_short", backend=self._archive.name, offset=error.offset, tag=error.path)
-            return model
+class _KeptMetadata:
+    """Metadata from the cache, or on its way into it."""
+
+    def __init__(self, kept: KeptMetadata, base_url: str) -> None:
+        self._kept = kept
+        self._base_url = base_url
+        self.unavailable = kept.unavailable
+        self.expected = kept.expected
+        self.generation = kept.generation
+
+    async def iter_json(self) -> AsyncGenerator[Buffer, None]:
+        async for batch in self._kept.iter_batches():
+            yield render_json(batch, self._base_url)
+
+    async def iter_xml(self) -> AsyncGenerator[tuple[ResourcePath, bytes], None]:
+        async for batch in self._kept.iter_batches():
+            for document in batch:
+                yield document.path, document.render_xml(self._base_url)
 
 
 class MetadataService:
-    """Retrieves metadata from one archive."""
+    """Retrieves metadata from one archive, by way of `cache` where there is one."""
 
-    def __init__(self, archive: Archive, retrieve: RetrieveService) -> None:
+    def __init__(self, archive: Archive, retrieve: RetrieveService, cache: MetadataCache | None = None) -> None:
         self._archive = archive
         self._retrieve = retrieve
+        self._cache = cache
 
-    @asynccontextmanager
-    async def open_metadata(self, path: ResourcePath, base_url: str) -> AsyncIterator[MetadataStream]:
+    def open_metadata(self, path: ResourcePath, base_url: str) -> AbstractAsyncContextManager[MetadataStream]:
         """Fetch the metadata under `path`; the first instance has begun to arrive when the block begins.
 
         Parameters
@@ -111,5 +126,17 @@ class MetadataService:
         UnknownResource, BackendError
             As ``RetrieveService.open_instances``.
         """
+        if self._cache is None:
+            return self._open_passing(path, base_url)
+        return _open_kept(self._cache, path, base_url)
+
+    @asynccontextmanager
+    async def _open_passing(self, path: ResourcePath, base_url: str) -> AsyncIterator[MetadataStream]:
         async with self._retrieve.open_instances(path, AS_STORED) as instances:
-            yield MetadataStream(self._archive, instances, base_url)
+            yield _PassingMetadata(self._archive, instances, base_url)
+
+
+@asynccontextmanager
+async def _open_kept(cache: MetadataCache, path: ResourcePath, base_url: str) -> AsyncIterator[MetadataStream]:
+    async with cache.open(path) as kept:
+        yield _KeptMetadata(kept, base_url)
