@@ -140,7 +140,7 @@ class Rig:
         """The archive of that name, running and filled."""
         peer = self._archives[name]
         if name not in self._running:
-            self._stack.callback(peer.stop)
+            self._stack.callback(peer.kill)  # nobody needs its data any more, and Orthanc takes its time to end
             self._fill(name, peer)
             self._running.add(name)
         return peer
