@@ -108,11 +108,13 @@ class _Operation:
         self._attempt.data += piece
         self._archive._note()
 
-    async def finish(self) -> Command:
-        uid = self._attempt.instance.sop_instance_uid
+    async def end(self) -> None:
+        await asyncio.sleep(0)
         self._attempt.outcome = "sent"
         self._archive._note()
-        await asyncio.sleep(0)
+
+    async def finish(self) -> Command:
+        uid = self._attempt.instance.sop_instance_uid
         if uid in self._archive.gates:
             await self._archive.gates[uid].wait()
         self._archive.interrupt(self._number, None)

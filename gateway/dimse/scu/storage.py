@@ -24,7 +24,7 @@ class InstanceToStore:
 
 
 class StoreOperation:
-    """A C-STORE under way: :meth:`write` its data set, then :meth:`finish`."""
+    """A C-STORE under way: :meth:`write` its data set, then :meth:`end` and :meth:`finish`."""
 
     def __init__(self, association: Association, context_id: int, request: Command, timeout_s: float) -> None:
         self._association = association
@@ -39,15 +39,18 @@ class StoreOperation:
         """
         await self._writer.write(piece, more=more)
 
+    async def end(self) -> None:
+        """Send the last fragment; waits while the archive is slow. Raises as ``Association.send``."""
+        await self._writer.finish()
+
     async def finish(self) -> Command:
-        """Send the last fragment and wait for C-STORE-RSP, whose status says how it went.
+        """Wait for C-STORE-RSP, whose status says how it went.
 
         Raises
         ------
         DimseTimeout, AssociationAborted, ConnectionLost, UndecodableResponse
             No answer: the archive may or may not hold the instance.
         """
-        await self._writer.finish()
         answer = await self._association.receive(self._timeout_s, waiting_for="C-STORE-RSP")
         command = answer.command
         if (

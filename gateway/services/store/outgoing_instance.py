@@ -73,8 +73,18 @@ class OutgoingInstance:
         self.size += len(data)
         await self._operation.write(data, more=more)
 
+    async def end(self) -> None:
+        """Send the last fragment: from here on the archive may keep the instance.
+
+        Raises
+        ------
+        BackendError
+            As :meth:`write`.
+        """
+        await self._operation.end()
+
     async def finish(self) -> Failed | Stored:
-        """Send the end, wait for C-STORE-RSP and give the association back."""
+        """Wait for C-STORE-RSP and give the association back."""
         head = self.head
         try:
             async with self._stack:

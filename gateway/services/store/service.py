@@ -220,14 +220,17 @@ class _StoreRequest:
         try:
             await instance.write(data, more=more)
         except BackendError as error:
-            if isinstance(error, DimseTimeout):
-                self._give_up(error)
-            await self._cut(instance, PROCESSING_FAILURE, error)
+            await self._break_off(instance, error)
 
     async def _finish(self, instance: OutgoingInstance, fault: str) -> None:
         if fault:
             _log.info("store_instance_truncated", reason=fault)
             await self._cut(instance, CANNOT_UNDERSTAND)
+            return
+        try:
+            await instance.end()  # here and not in the task, before which the next instance would be read
+        except BackendError as error:
+            await self._break_off(instance, error)
             return
         task = start_task(self._await_answer(instance), name="C-STORE response")
         self._part = None
@@ -242,6 +245,12 @@ class _StoreRequest:
         elif isinstance(result.error, DimseTimeout):
             self._give_up(result.error)
         return result
+
+    async def _break_off(self, instance: OutgoingInstance, error: BackendError) -> None:
+        """The archive takes no more of the instance under way."""
+        if isinstance(error, DimseTimeout):
+            self._give_up(error)
+        await self._cut(instance, PROCESSING_FAILURE, error)
 
     async def _cut(self, instance: OutgoingInstance, reason: int, error: GatewayError | None = None) -> None:
         """Do not store the instance under way; what is left of its part is skipped."""

@@ -42,6 +42,7 @@ async def test_data_set_and_status(status: int) -> None:
         async with store(association, INSTANCE, LONG_S) as operation:
             for at in range(0, len(payload), 10_007):
                 await operation.write(payload[at : at + 10_007])
+            await operation.end()
             answer = await operation.finish()
         assert (answer.status, answer.error_comment) == (status, "so")
         assert association.is_clean
@@ -58,6 +59,7 @@ async def test_one_association_stores_many() -> None:
             instance = InstanceToStore(CT_IMAGE_STORAGE, f"1.2.{number}", QR_TRANSFER_SYNTAXES[0])
             async with store(association, instance, LONG_S) as operation:
                 await operation.write(b"abcd")
+                await operation.end()
                 assert (await operation.finish()).status == 0
         received = archive.associations[0].messages_received
         assert [command.message_id for command in received] == [1, 2, 3]
@@ -76,6 +78,7 @@ async def test_an_answer_to_something_else(fields: dict[str, object]) -> None:
         with pytest.raises(UndecodableResponse):
             async with store(association, INSTANCE, LONG_S) as operation:
                 await operation.write(b"abcd")
+                await operation.end()
                 await operation.finish()
         assert not association.is_clean
     assert archive.endings == ["aborted"]
@@ -101,6 +104,7 @@ async def test_no_answer() -> None:
     async with associated(script) as (association, _):
         with pytest.raises(DimseTimeout, match="C-STORE-RSP"):
             async with store(association, INSTANCE, SHORT_S) as operation:
+                await operation.end()
                 await operation.finish()
         assert not association.is_clean
 
@@ -168,6 +172,7 @@ async def test_cancelled_at_every_await() -> None:
         async with store(association, INSTANCE, LONG_S) as operation:
             for _ in range(3):
                 await operation.write(bytes(50_000))
+            await operation.end()
             await operation.finish()
 
     assert await cancel_at_every_await(script, operate) >= 3

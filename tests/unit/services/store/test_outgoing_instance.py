@@ -32,11 +32,17 @@ async def open_instance(archive: FakeStoreArchive, content: bytes) -> OutgoingIn
     return instance
 
 
+async def finish(instance: OutgoingInstance) -> Failed | Stored:
+    await instance.end()
+    return await instance.finish()
+
+
 async def test_it_is_sent_as_it_came_and_its_association_given_back() -> None:
     archive = FakeStoreArchive()
     data_set = make_data_set(1)
     instance = await open_instance(archive, make_file(data_set))
     assert archive.busy == 1 and instance.size == len(data_set)
+    await instance.end()
     assert await instance.finish() == Stored(PATH, CT)
     (attempt,) = archive.attempts
     assert (attempt.outcome, bytes(attempt.data), archive.busy) == ("stored", data_set, 0)
@@ -49,6 +55,7 @@ async def test_it_is_sent_as_it_came_and_its_association_given_back() -> None:
 async def test_a_warning_is_stored_with_its_reason(status: int) -> None:
     archive = FakeStoreArchive(answer=lambda uid: status)
     instance = await open_instance(archive, make_file(make_data_set(1)))
+    await instance.end()
     assert await instance.finish() == Stored(PATH, CT, status)
 
 
@@ -56,6 +63,7 @@ async def test_a_warning_is_stored_with_its_reason(status: int) -> None:
 async def test_any_other_status_is_a_failure_with_that_reason(status: int) -> None:
     archive = FakeStoreArchive(answer=lambda uid: status)
     instance = await open_instance(archive, make_file(make_data_set(1)))
+    await instance.end()
     result = await instance.finish()
     assert result == Failed(CT, sop_uid(1), status)
     assert isinstance(result, Failed) and result.error is None
@@ -63,7 +71,7 @@ async def test_any_other_status_is_a_failure_with_that_reason(status: int) -> No
 
 async def test_an_answer_without_status_or_none_at_all_is_a_processing_failure() -> None:
     silent = FakeStoreArchive(answer=lambda uid: None)
-    assert await (await open_instance(silent, make_file(make_data_set(1)))).finish() == Failed(CT, sop_uid(1), 0x0110)
+    assert await finish(await open_instance(silent, make_file(make_data_set(1)))) == Failed(CT, sop_uid(1), 0x0110)
 
     lost = ConnectionLost("FAKE", "gone")
 
@@ -72,7 +80,7 @@ async def test_an_answer_without_status_or_none_at_all_is_a_processing_failure()
             raise lost
 
     broken = FakeStoreArchive(interrupt=interrupt)
-    result = await (await open_instance(broken, make_file(make_data_set(1)))).finish()
+    result = await finish(await open_instance(broken, make_file(make_data_set(1))))
     assert result == Failed(CT, sop_uid(1), 0x0110)
     assert isinstance(result, Failed) and result.error is lost
     assert broken.busy == 0
