@@ -242,6 +242,10 @@ class DataSetEncoder(Scanner):
             if len(data) - position < HEADER_LENGTH:
                 return self._starve(position)
             opened.start = self._offset + position
+            if stop := self._read_whole(data, position, limit):
+                position = stop
+                self._settle(data, position)
+                continue
             position = self._read_element(data, position)
             if self._starved or self._in_value or self._level is not level:
                 return position
@@ -340,19 +344,29 @@ class DataSetEncoder(Scanner):
         if self._uri is not None and has_unwritable_number(vr, value):
             self._refer(tag, vr)
             return
+        if tag == _CHARACTER_SET or is_noted(tag):
+            fragment = self._encode_turn(tag, vr, value, context)
+        elif _is_left_out(tag):
+            fragment = Fragment(tag, b"")
+        else:
+            attribute = read_value(vr if vr != "UN" else _find_known_vr(tag), value, context.encodings)
+            fragment = Fragment(tag, self._form.encode(tag, attribute, context.creators))
+        opened.unsettled = fragment
+        opened.add(fragment)
+
+    def _encode_turn(self, tag: int, vr: str, value: bytes, context: Context) -> Fragment:
+        """Encode an element that changes how later ones are read, and enter the context after it."""
         encodings, creators = context.encodings, context.creators
         attribute = read_value(vr if vr != "UN" else _find_known_vr(tag), value, encodings)
         if tag == _CHARACTER_SET:
             encodings = find_encodings(decode_text(value, "CS", encodings), self._default)
             attribute = _UTF_8
-        elif is_noted(tag) and tag & 0x10000:
+        elif tag & 0x10000:
             creators = self._name_creator(tag, self._form.name_creator(attribute), creators)
-        fragment = Fragment(tag, b"" if _is_left_out(tag) else self._form.encode(tag, attribute, creators))
-        if tag == _CHARACTER_SET or is_noted(tag):
-            fragment.value = value
-            fragment.leads_to = opened.context = self._memo.follow(context, (tag, vr, value), encodings, creators)
-        opened.unsettled = fragment
-        opened.add(fragment)
+        fragment = Fragment(tag, self._form.encode(tag, attribute, creators))
+        fragment.value = value
+        fragment.leads_to = self._open.context = self._memo.follow(context, (tag, vr, value), encodings, creators)
+        return fragment
 
     def _name_creator(self, tag: int, name: str, creators: dict[int, str]) -> dict[int, str]:
         if creators.get(tag, "") == name or len(creators) >= _MAX_CREATORS:

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 
 from gateway.codecs import Buffer
-from gateway.codecs.data_set_encoder import BulkdataUri, DataSetEncoder
+from gateway.codecs.data_set_encoder import DataSetEncoder
 from gateway.codecs.fragment_memo import Form, FragmentMemo
 
-__all__ = ["JSON", "BulkdataUri", "JsonModelBuilder", "dump_json", "encode_data_set", "read_data_set"]
+__all__ = ["JSON", "dump_json", "encode_data_set", "read_data_set"]
 
 Model = dict[str, Any]
 
@@ -93,37 +93,3 @@ def read_data_set(data: Buffer, transfer_syntax_uid: str, default_character_set:
 def dump_json(model: Model | list[Model]) -> bytes:
     """Write a model, or an array of several, as UTF-8."""
     return orjson.dumps(model)
-
-
-class JsonModelBuilder:
-    """Builds the model of one data set in flight: a ``DataSetEncoder`` whose documents are read again."""
-
-    def __init__(
-        self,
-        transfer_syntax_uid: str,
-        *,
-        bulkdata_uri: BulkdataUri | None,
-        inline_limit: int = 1024,
-        default_character_set: str = "ISO_IR 6",
-    ) -> None:
-        self._encoder = DataSetEncoder(
-            transfer_syntax_uid,
-            FragmentMemo(JSON),
-            bulkdata_uri=bulkdata_uri,
-            inline_limit=inline_limit,
-            default_character_set=default_character_set,
-        )
-
-    def feed(self, data: Buffer) -> None:
-        """As ``DataSetEncoder.feed``."""
-        self._encoder.feed(data)
-
-    def finish(self) -> Model:
-        """As ``DataSetEncoder.finish``."""
-        model: Model = orjson.loads(self._encoder.finish())
-        return model
-
-    def salvage(self) -> Model:
-        """As ``DataSetEncoder.salvage``."""
-        model: Model = orjson.loads(self._encoder.salvage())
-        return model

@@ -190,27 +190,11 @@ class Scanner(ABC):
         end = level.end - self._offset
         if level.detects and position < end and not self._detect_vr_encoding(data, position):
             return self._starve(position)
-        unpack, explicit, little = EXPLICIT_HEADER[level.little], level.explicit, level.little
-        wants, add = self._wants, self._add_element
-        # The commonest case is all in this loop: a call for each element would double its time.
+        limit = min(size, end)
         while position < end:
             if size - position < 8:
                 return self._starve(position)
-            group, number, raw_vr, length = unpack(data, position)
-            stop = position + 8 + length
-            if (
-                explicit
-                and stop <= size
-                and stop <= end
-                and (vr := SHORT_VRS.get(raw_vr)) is not None
-                and wants(tag := group << 16 | number, vr, length)
-            ):
-                value = bytes(data[position + 8 : stop])
-                if not little and vr in WORD_SIZES:
-                    value = swap_words(value, WORD_SIZES[vr])
-                if is_noted(tag):
-                    level.note(tag, value)
-                add(tag, vr, value)
+            if stop := self._read_whole(data, position, limit):
                 position = stop
                 continue
             position = self._read_element(data, position)
@@ -227,6 +211,32 @@ class Scanner(ABC):
         if read_tag(data, position, little=level.little) >> 16 != 0xFFFE:
             level.detect_vr_encoding(bytes(data[position + 4 : position + 6]))
         return True
+
+    def _read_whole(self, data: Buffer, position: int, limit: int) -> int:
+        """Read an element of the commonest kinds, to gather and all there; return its end, 0 where it is another.
+
+        What `_read_element` would do with it, in a third of the time.
+        """
+        level = self._level
+        if level.explicit:
+            group, number, raw_vr, length = EXPLICIT_HEADER[level.little](data, position)
+            tag = group << 16 | number
+            vr = SHORT_VRS.get(raw_vr, "")
+        else:
+            group, number, length = ITEM_HEADER[level.little](data, position)
+            tag = group << 16 | number
+            vr = level.find_implicit_vr(tag) if tag and group != 0xFFFE else ""
+        start = position + 8
+        stop: int = start + length
+        if not vr or stop > limit or length > MAX_GATHERED or vr == "SQ" or not self._wants(tag, vr, length):
+            return 0
+        value = bytes(data[start:stop])
+        if not level.little and vr in WORD_SIZES:
+            value = swap_words(value, WORD_SIZES[vr])
+        if is_noted(tag):
+            level.note(tag, value)
+        self._add_element(tag, vr, value)
+        return stop
 
     def _read_element(self, data: Buffer, position: int) -> int:
         """Read one element of any kind, of which the first 8 bytes are there."""

@@ -140,11 +140,6 @@ class Tokenizer(Scanner):
         return ()
 
     @property
-    def rescued(self) -> list[Token]:
-        """The tokens that were complete when reading failed and that the call that raised could not return."""
-        return self._out
-
-    @property
     def offset(self) -> int:
         """Bytes of the (inflated) data set read so far, but for those of an incomplete header."""
         return self._offset

@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.codecs.bulkdata import BulkdataExtractor
-from gateway.codecs.dicom_json import JsonModelBuilder, dump_json, read_data_set
+from gateway.codecs.dicom_json import dump_json, read_data_set
 from gateway.codecs.dicom_xml import encode_native_xml
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameEvent, FrameExtractor, FrameNotFound, FrameStart
 from gateway.codecs.transfer_syntax import TRANSFER_SYNTAXES
 from gateway.errors import DecodeError, UnknownResource
 from tests.support.data_sets import Sample, read_sample, sample_names
+from tests.support.encoding import JsonModelBuilder
 
 _SYNTAXES = sorted(TRANSFER_SYNTAXES)
 # short ones, so that damage hits structure often

@@ -15,12 +15,12 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from gateway.codecs.dicom_json import JsonModelBuilder
 from gateway.codecs.transfer_syntax import UNCOMPRESSED
 from gateway.errors import DecodeError
 from gateway.resources import is_valid_uid
 from tests.interop.conftest import METHODS, Loaded, Served
 from tests.support.archive_contents import StoredInstance
+from tests.support.encoding import JsonModelBuilder
 from tests.support.mixed_series import MIXED_SERIES, MIXED_STUDY
 from tests.support.wado import ANY_SYNTAX, BodyPart, fetch, split_file
 

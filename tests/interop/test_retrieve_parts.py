@@ -17,7 +17,6 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from gateway.codecs.bulkdata import BulkdataExtractor
-from gateway.codecs.dicom_json import JsonModelBuilder
 from gateway.codecs.dicom_xml import encode_native_xml
 from gateway.codecs.frames import FrameExtractor
 from gateway.codecs.transfer_syntax import get_transfer_syntax
@@ -28,6 +27,7 @@ from gateway.services.retrieve.metadata import INLINE_BYTES
 from tests.interop.conftest import Loaded, Served
 from tests.interop.test_retrieve_instances import NEVER_LEAVE, expected_refusal
 from tests.support.archive_contents import StoredInstance
+from tests.support.encoding import JsonModelBuilder
 from tests.support.expected_frames import PIXEL_DATA, expected_frames
 from tests.support.mixed_series import MIXED_SERIES, MIXED_STUDY
 from tests.support.peers import LOOPBACK, find_free_port

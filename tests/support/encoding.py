@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from gateway.codecs import Buffer
-from gateway.codecs.data_set_encoder import DataSetEncoder
+from gateway.codecs.data_set_encoder import BulkdataUri, DataSetEncoder
 from gateway.codecs.dicom_json import JSON
 from gateway.codecs.fragment_memo import Form, FragmentMemo
 from gateway.errors import DecodeError
 from tests.support.reference_model import build_xml, read_reference
 
-__all__ = ["Encoded", "encode", "encode_plainly", "make_uri"]
+__all__ = ["Encoded", "JsonModelBuilder", "encode", "encode_plainly", "make_uri"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +75,37 @@ def encode_plainly(
     )
     document = orjson.dumps(model) if form is JSON else build_xml(model)
     return Encoded(document, error and (error.reason, error.offset, error.path))
+
+
+class JsonModelBuilder:
+    """Builds the model of one data set in flight: a ``DataSetEncoder`` whose documents are read again."""
+
+    def __init__(
+        self,
+        transfer_syntax_uid: str,
+        *,
+        bulkdata_uri: BulkdataUri | None,
+        inline_limit: int = 1024,
+        default_character_set: str = "ISO_IR 6",
+    ) -> None:
+        self._encoder = DataSetEncoder(
+            transfer_syntax_uid,
+            FragmentMemo(JSON),
+            bulkdata_uri=bulkdata_uri,
+            inline_limit=inline_limit,
+            default_character_set=default_character_set,
+        )
+
+    def feed(self, data: Buffer) -> None:
+        """As ``DataSetEncoder.feed``."""
+        self._encoder.feed(data)
+
+    def finish(self) -> dict[str, Any]:
+        """As ``DataSetEncoder.finish``."""
+        model: dict[str, Any] = orjson.loads(self._encoder.finish())
+        return model
+
+    def salvage(self) -> dict[str, Any]:
+        """As ``DataSetEncoder.salvage``."""
+        model: dict[str, Any] = orjson.loads(self._encoder.salvage())
+        return model

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
 from gateway.codecs.bulkdata import BulkdataExtractor
-from gateway.codecs.dicom_json import JsonModelBuilder
 from gateway.codecs.transfer_syntax import DEFLATED, EXPLICIT_VR_BE, EXPLICIT_VR_LE
 from gateway.errors import DecodeError, UnknownResource
 from tests.support.data_sets import read_sample, sample_names
 from tests.support.elements import element, encapsulated, sequence
+from tests.support.encoding import JsonModelBuilder
 
 _WAVEFORM = sequence(
     0x54000100,

@@ -18,10 +18,11 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
-from gateway.codecs.dicom_json import JsonModelBuilder, dump_json, read_data_set
+from gateway.codecs.dicom_json import dump_json, read_data_set
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE
 from gateway.errors import DecodeError
 from tests.support.data_sets import read_sample, sample_names
+from tests.support.encoding import JsonModelBuilder
 
 # Broken beyond reading; pydicom returns what it has come to.
 _UNREADABLE = {

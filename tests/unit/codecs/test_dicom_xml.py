@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from lxml import etree
 from pydicom.datadict import DicomDictionary
 
-from gateway.codecs.dicom_json import JsonModelBuilder, read_data_set
+from gateway.codecs.dicom_json import read_data_set
 from gateway.codecs.dicom_xml import NAMESPACE, encode_native_xml
 from gateway.codecs.json_values import BULK_VRS, INLINE_VRS
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.errors import DecodeError
 from tests.support.data_sets import read_sample, sample_names
 from tests.support.elements import element
+from tests.support.encoding import JsonModelBuilder
 from tests.support.reference_model import build_xml
 
 _SCHEMA = Path(__file__).parents[2] / "data" / "native-dicom.rnc"
