@@ -215,6 +215,11 @@ class Archive:
         """The transfer syntaxes that the archive has proposed in C-STOREs so far."""
         return _OfferedSyntaxes(self._registry, self.ae_title)
 
+    @property
+    def names_moves(self) -> bool:
+        """Whether the archive tells in its C-STOREs which C-MOVE they belong to."""
+        return self._registry.is_named_by(self.ae_title)
+
     @asynccontextmanager
     async def get(self, keys: Identifier, contexts: Sequence[StorageContext]) -> AsyncIterator[Retrieval]:
         """Fetch with C-GET Study Root; instances arrive on the same association.

@@ -164,6 +164,7 @@ class MoveRegistry:
     def __init__(self) -> None:
         self._active: dict[int, MoveReception] = {}
         self._offered: dict[str, set[str]] = {}
+        self._naming: set[str] = set()
         self._last_message_id = 0
 
     @property
@@ -211,6 +212,7 @@ class MoveRegistry:
             reception = self._active.get(message_id)
             if reception is None or (originator and originator != reception.calling_ae_title):
                 return None
+            self._naming.add(reception.archive_ae_title)
             return reception
         return self._match_by_instance(calling_ae_title, instance.sop_instance_uid)
 
@@ -238,6 +240,10 @@ class MoveRegistry:
     def offered_by(self, archive_ae_title: str) -> frozenset[str]:
         """The transfer syntaxes that an archive has proposed in C-STOREs so far."""
         return frozenset(self._offered.get(archive_ae_title, ()))
+
+    def is_named_by(self, archive_ae_title: str) -> bool:
+        """Whether an archive has named a move in its C-STOREs, so that moves need no UIDs to be told apart."""
+        return archive_ae_title in self._naming
 
     def _next_message_id(self) -> int:
         for _ in range(65_535):

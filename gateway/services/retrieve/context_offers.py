@@ -12,7 +12,7 @@ from gateway.codecs.transfer_syntax import COMPRESSED, DEFLATED, EXPLICIT_VR_BE,
 from gateway.dimse.archive import StorageContext
 from gateway.services.retrieve.transfer_demand import ANY_STORED, TransferDemand
 
-__all__ = ["MAX_STORAGE_CONTEXTS", "list_single_forms", "offer_contexts", "offer_single_form"]
+__all__ = ["MAX_STORAGE_CONTEXTS", "can_offer_all", "list_single_forms", "offer_contexts", "offer_single_form"]
 
 MAX_STORAGE_CONTEXTS = 124
 """128 contexts of an association less those for C-GET itself and the queries it serves besides."""
@@ -45,6 +45,12 @@ def offer_contexts(
     known = [form for form in forms if form[0] in stored]
     ordered = list(dict.fromkeys((*forms[:1], *known, *forms)))[: MAX_STORAGE_CONTEXTS // len(names)]
     return tuple(StorageContext(name, form) for form in ordered for name in names)
+
+
+def can_offer_all(choice: Sequence[str], classes: Sequence[str]) -> bool:
+    """Whether there is room for all `classes` in every form that archives hold, the retired ones aside."""
+    forms = [form for form in _list_forms(choice) if form not in _RETIRED_FORMS]
+    return len(forms) * len(classes) <= MAX_STORAGE_CONTEXTS
 
 
 def offer_single_form(form: tuple[str, ...], classes: Sequence[str]) -> tuple[StorageContext, ...]:

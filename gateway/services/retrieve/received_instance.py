@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable
 
 import structlog
 
@@ -22,6 +23,11 @@ _log = structlog.get_logger(__name__)
 class ReceivedInstance:
     """One instance whose data set has not been read yet; valid until the next one is asked for.
 
+    Parameters
+    ----------
+    lead
+        Pieces of the data set that were read all the same, given first.
+
     Attributes
     ----------
     path : ResourcePath
@@ -30,9 +36,12 @@ class ReceivedInstance:
         As the archive sends it.
     """
 
-    def __init__(self, ae_title: str, path: ResourcePath, store: StoreSubOperation) -> None:
+    def __init__(
+        self, ae_title: str, path: ResourcePath, store: StoreSubOperation, lead: Iterable[Buffer] = ()
+    ) -> None:
         self._ae_title = ae_title
         self._store = store
+        self._lead = deque(lead)
         self.path = path
         self.sop_class_uid = store.sop_class_uid
         self.transfer_syntax_uid = store.transfer_syntax_uid
@@ -53,7 +62,7 @@ class ReceivedInstance:
         BackendError
             The archive failed in the middle.
         """
-        return await self._store.read_piece()
+        return self._lead.popleft() if self._lead else await self._store.read_piece()
 
     def cut(self) -> None:
         """Cut the association that it comes on: nothing of its long rest is wanted. Reading must be over."""

@@ -7,9 +7,8 @@ end is told by an exception, so that a response never ends well without being co
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from itertools import islice
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import Self
 
 import structlog
@@ -33,7 +32,6 @@ from gateway.errors import (
 )
 from gateway.resources import Level, ResourcePath
 from gateway.services.retrieve.attempts import (
-    MAX_SINGLE_INSTANCES,
     Attempt,
     Scope,
     plan_attempts,
@@ -41,6 +39,8 @@ from gateway.services.retrieve.attempts import (
 )
 from gateway.services.retrieve.coalescing import Coalescer
 from gateway.services.retrieve.context_offers import offer_contexts, offer_single_form
+from gateway.services.retrieve.early_retrieval import EarlyRetrieval, EarlyRetrievals
+from gateway.services.retrieve.identifiers import identify, list_identifiers
 from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.inventories import Inventories
 from gateway.services.retrieve.inventory import Inventory
@@ -48,9 +48,6 @@ from gateway.services.retrieve.received_instance import ReceivedInstance
 from gateway.services.retrieve.transfer_demand import TransferDemand
 
 __all__ = ["InstanceStream", "RetrieveService"]
-
-UIDS_IN_A_LIST = 200
-"""SOP Instance UIDs in one identifier: some 13 KiB, which every archive takes."""
 
 DICOM, OCTET_STREAM = "application/dicom", "application/octet-stream"
 
@@ -75,23 +72,42 @@ _log = structlog.get_logger(__name__)
 class InstanceStream:
     """The instances of one target, iterated once; the first has arrived when it is handed out.
 
+    Parameters
+    ----------
+    held
+        What the target holds, or how to begin before that is known.
+    likely_classes
+        What to offer first where the archive does not tell classes; empty for the common ones of each modality.
+
     Attributes
     ----------
     expected : int
-        Instances of the target.
+        Instances of the target; 0 as long as the archive has not listed them.
+    classes : dict[str, set[str]]
+        The SOP classes of what has arrived, by series.
     unavailable : tuple[str, ...]
         SOP Instance UIDs that the archive's index calls offline or unavailable: known to be missing before the
         first byte.
     """
 
-    def __init__(self, archive: Archive, inventory: Inventory, demand: TransferDemand) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        held: Inventory | EarlyRetrieval,
+        demand: TransferDemand,
+        likely_classes: tuple[str, ...] = (),
+    ) -> None:
         self._archive = archive
-        self._inventory = inventory
+        self._likely_classes = likely_classes
+        self.classes: dict[str, set[str]] = {}
         self._demand = demand
-        unavailable = [uid for uid, held in inventory.instances.items() if held.is_unavailable]
-        self.unavailable = tuple(unavailable) if len(unavailable) < len(inventory.instances) else ()
-        self._missing = dict.fromkeys(uid for uid in inventory.instances if uid not in self.unavailable)
-        self.expected = len(inventory.instances)
+        self._early = held if isinstance(held, EarlyRetrieval) else None
+        self._inventory = Inventory(held.path, {}, {})
+        self._missing: dict[str, None] = {}
+        self.expected = 0
+        self.unavailable: tuple[str, ...] = ()
+        if isinstance(held, Inventory):
+            self._take_up(held)
         self._error: BackendError | None = None
         self._broken = 0
         # by method, True for C-MOVE: what has been tried, and what the archive will not do in any form
@@ -106,6 +122,11 @@ class InstanceStream:
         """The instance that has arrived; not yet read, and iterating gives it again."""
         assert self._first is not None
         return self._first
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every instance has arrived."""
+        return bool(self.expected) and not self._missing and not self.unavailable
 
     async def begin(self) -> None:
         """Wait for the first instance.
@@ -141,9 +162,57 @@ class InstanceStream:
         """Stop: what is under way is refused, cancelled and drained, or cut."""
         await self._instances.aclose()
 
+    def _take_up(self, inventory: Inventory, delivered: Collection[str] = ()) -> None:
+        """Judge by `inventory` from now on; what was `delivered` before is not missing."""
+        self._inventory = inventory
+        self.expected = len(inventory.instances)
+        if not delivered:
+            unavailable = [uid for uid, held in inventory.instances.items() if held.is_unavailable]
+            self.unavailable = tuple(unavailable) if len(unavailable) < self.expected else ()
+        known = {*self.unavailable, *delivered}
+        self._missing = dict.fromkeys(uid for uid in inventory.instances if uid not in known)
+
+    # --- before the inventory is known ---
+
+    async def _begin_early(self, early: EarlyRetrieval) -> AsyncGenerator[ReceivedInstance, None]:
+        """Ask for the whole target while the archive lists it; then take up the inventory."""
+        attempt = early.attempt
+        async with early.listing():
+            try:
+                async with AsyncExitStack() as stack:
+                    async with early.unless_refuted():
+                        retrieval = await stack.enter_async_context(
+                            self._open(attempt, identify(early.path), (), early.classes)
+                        )
+                    async for store in retrieval:
+                        if (instance := await self._admit_early(early, store)) is not None:
+                            self._note_class(instance)
+                            self._classes_got.add(instance.sop_class_uid)
+                            yield instance
+                self._judge(retrieval)
+            except _OTHER_FORM_MAY_HELP as error:
+                _log.info("early_retrieval_failed", error=type(error).__name__, by_move=attempt.by_move)
+                self._learn_from(error, attempt)
+            self._tried.add(attempt.by_move)
+            if not self.expected:
+                self._take_up(await early.take_inventory(), early.delivered)
+        if early.delivered:
+            self._broken = 0
+
+    async def _admit_early(self, early: EarlyRetrieval, store: StoreSubOperation) -> ReceivedInstance | None:
+        if not self.expected and (early.is_listed or not self._demand.admits(store.transfer_syntax_uid)):
+            self._take_up(await early.take_inventory(), early.delivered)
+        return self._admit(store) if self.expected else await early.admit(store)
+
     # --- carrying out the plan ---
 
     async def _generate(self) -> AsyncGenerator[ReceivedInstance, None]:
+        if self._early is not None:
+            async with aclosing(self._begin_early(self._early)) as instances:
+                async for instance in instances:
+                    yield instance
+            if not self._missing:
+                return
         methods = await self._archive.list_retrieve_methods(self._inventory.list_classes(self._missing))
         plan = plan_attempts(
             self._demand,
@@ -157,6 +226,7 @@ class InstanceStream:
                 missing, broken = len(self._missing), self._broken
                 async with aclosing(self._try(attempt)) as instances:
                     async for instance in instances:
+                        self._note_class(instance)
                         self._note_way(attempt, instance)
                         yield instance
                 self._tried.add(attempt.by_move)
@@ -170,17 +240,22 @@ class InstanceStream:
             _log.info("retrieval_incomplete", missing=len(self._missing), of=self.expected, scope=attempt.scope.name)
         raise self._explain_missing()
 
+    def _note_class(self, instance: ReceivedInstance) -> None:
+        self.classes.setdefault(instance.path.series or "", set()).add(instance.sop_class_uid)
+
     def _note_way(self, attempt: Attempt, instance: ReceivedInstance) -> None:
         """Have the archive remember which classes C-MOVE gives and C-GET does not."""
+        if not attempt.by_move and instance.sop_class_uid in self._classes_got:
+            return
         classes = self._inventory.list_classes([instance.path.instance or ""])
         if not attempt.by_move:
-            self._classes_got.update(classes)
+            self._classes_got.update(classes, (instance.sop_class_uid,))
         elif False in self._tried and self._classes_got.isdisjoint(classes):
             self._archive.note_get_refused(classes)
 
     async def _try(self, attempt: Attempt) -> AsyncGenerator[ReceivedInstance, None]:
         fruitless = 0
-        for keys, uids in self._list_identifiers(attempt.scope):
+        for keys, uids in list_identifiers(self._inventory, self._missing, attempt.scope):
             missing = len(self._missing)
             if not any(uid in self._missing for uid in uids):
                 continue
@@ -211,12 +286,13 @@ class InstanceStream:
             self._error = error
 
     def _open(
-        self, attempt: Attempt, keys: Identifier, uids: tuple[str, ...]
+        self, attempt: Attempt, keys: Identifier, uids: tuple[str, ...], classes: tuple[str, ...] = ()
     ) -> AbstractAsyncContextManager[Retrieval]:
         if attempt.by_move:
             prefers_native = self._demand.prefers_native
             return self._archive.move(keys, uids, prefers_native=prefers_native, only=attempt.form)
-        classes = attempt.classes or self._inventory.list_classes(uids)
+        likely = self._likely_classes if attempt.scope is Scope.TARGET else ()
+        classes = attempt.classes or classes or likely or self._inventory.list_classes(uids)
         if attempt.form:
             return self._archive.get(keys, offer_single_form(attempt.form, classes))
         stored = tuple({self._inventory.instances[uid].transfer_syntax_uid for uid in uids})
@@ -261,40 +337,13 @@ class InstanceStream:
         available = f'multipart/related; type="{media_type}"; transfer-syntax={sent}'
         return NotAcceptable([available], f"stored as {syntax.name}, which the request does not accept")
 
-    # --- identifiers ---
-
-    def _list_identifiers(self, scope: Scope) -> list[tuple[Identifier, tuple[str, ...]]]:
-        """The identifiers of one attempt, each with the instances it asks for."""
-        path = self._inventory.path
-        if scope is Scope.TARGET and len(self._missing) == len(self._inventory.instances):
-            return [(_identify(path), tuple(self._missing))]
-        size = 1 if scope is Scope.SINGLE else UIDS_IN_A_LIST
-        missing = islice(self._missing, MAX_SINGLE_INSTANCES) if scope is Scope.SINGLE else self._missing
-        by_series: dict[str, list[str]] = {}
-        for uid in missing:
-            by_series.setdefault(self._inventory.instances[uid].path.series or "", []).append(uid)
-        return [
-            (_identify(ResourcePath(path.study, series), uids[start : start + size]), tuple(uids[start : start + size]))
-            for series, uids in by_series.items()
-            for start in range(0, len(uids), size)
-        ]
-
-
-def _identify(path: ResourcePath, instances: list[str] | None = None) -> Identifier:
-    """Unique keys only, the lowest one a list where given (PS3.4 §C.4.2.1.4)."""
-    uids = instances or ([path.instance] if path.instance is not None else [])
-    level = Level.IMAGE if uids else path.level
-    values = {"0020000D": [path.study], "0020000E": [path.series] if path.series else [], "00080018": uids}
-    keys = {tag: {"vr": "UI", "Value": value} for tag, value in values.items() if value}
-    return {"00080052": {"vr": "CS", "Value": [level.value]}, **keys}
-
 
 class RetrieveService:
     """Retrieves from one archive."""
 
     def __init__(self, archive: Archive, inventories: Inventories) -> None:
         self._archive = archive
-        self._inventories = inventories
+        self._early = EarlyRetrievals(archive, inventories)
         shares = archive.settings.coalesce_window_ms > 0
         self._coalescer = Coalescer(archive, inventories.take, self._open_alone) if shares else None
 
@@ -325,10 +374,13 @@ class RetrieveService:
     @asynccontextmanager
     async def _open_alone(self, path: ResourcePath, demand: TransferDemand) -> AsyncIterator[InstanceStream]:
         """The same without sharing an operation with other requests."""
-        inventory = await self._inventories.take(path)
-        stream = InstanceStream(self._archive, inventory, demand)
+        held = await self._early.ask(path, demand)
+        likely = self._early.list_likely_classes(held) if isinstance(held, Inventory) else ()
+        stream = InstanceStream(self._archive, held, demand, likely)
         try:
             await stream.begin()
             yield stream
+            if stream.is_complete and path.level is not Level.IMAGE:
+                self._early.note_arrivals(path, stream.classes)
         finally:
             await stream.close()

@@ -41,6 +41,15 @@ class TestMatching:
         assert registry.match("ARCHIVE", make_store(message_id=second.message_id)) is second
         assert registry.match("NODE7", make_store(message_id=first.message_id, originator="GATEWAY")) is first
 
+    async def test_whether_an_archive_names_moves(self) -> None:
+        registry = MoveRegistry()
+        reception = register(registry, "1.2.3")
+        registry.match("ARCHIVE", make_store("1.2.3"))
+        registry.match("ARCHIVE", make_store(message_id=reception.message_id + 1))
+        assert not registry.is_named_by("ARCHIVE")
+        registry.match("NODE7", make_store(message_id=reception.message_id))
+        assert registry.is_named_by("ARCHIVE") and not registry.is_named_by("NODE7")
+
     async def test_an_unknown_message_id_or_another_originator(self) -> None:
         registry = MoveRegistry()
         reception = register(registry)

@@ -7,6 +7,7 @@ import pytest
 from gateway.codecs.transfer_syntax import COMPRESSED, DEFLATED, EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE
 from gateway.services.retrieve.context_offers import (
     MAX_STORAGE_CONTEXTS,
+    can_offer_all,
     list_single_forms,
     offer_contexts,
     offer_single_form,
@@ -35,6 +36,19 @@ def test_never_more_than_an_association_holds(classes: int) -> None:
     assert {context.sop_class_uid for context in offered} == set(names[:MAX_STORAGE_CONTEXTS])
     if classes <= MAX_STORAGE_CONTEXTS // 2:  # what the archive says it holds comes before the commonest
         assert (COMPRESSED[-1],) in {context.transfer_syntaxes for context in offered}
+
+
+def test_whether_there_is_room_for_all_that_archives_hold() -> None:
+    for choice, most in ((("*",), 3), ((EXPLICIT_VR_LE,), MAX_STORAGE_CONTEXTS // 3), ((COMPRESSED[3],), 124)):
+        assert can_offer_all(choice, ALL_STORAGE_CLASSES[:most])
+        assert not can_offer_all(choice, ALL_STORAGE_CLASSES[: most + 1])
+    forms = {context.transfer_syntaxes for context in offer_contexts(("*",), ALL_STORAGE_CLASSES[:3])}
+    assert forms >= {NATIVE, (DEFLATED,), (EXPLICIT_VR_BE,), *((uid,) for uid in COMPRESSED)}
+
+
+def test_the_order_of_classes_makes_no_other_offer() -> None:
+    assert offer_contexts(("*",), ["1.2", "1.1"]) == offer_contexts(("*",), ["1.1", "1.2"])
+    assert offer_single_form(NATIVE, ["1.2", "1.1"]) == offer_single_form(NATIVE, ["1.1", "1.2"])
 
 
 def test_only_what_is_demanded() -> None:

@@ -79,3 +79,9 @@ async def test_what_is_cut_short_at_the_archive_is_passed_on_so() -> None:
 async def test_what_cannot_be_converted_fails() -> None:
     with pytest.raises(UndecodableResponse):
         await read_file(receive(DEFLATED, b"\xff" * 3000))
+
+
+async def test_what_was_read_already_comes_first() -> None:
+    store: Any = Store(EXPLICIT_VR_LE, b"cdef", 2)
+    instance = ReceivedInstance("PACS", ResourcePath("1", "1.1", "1.1.1"), cast(StoreSubOperation, store), [b"a", b"b"])
+    assert [await instance.read_piece() for _ in range(5)] == [b"a", b"b", b"cd", b"ef", None]

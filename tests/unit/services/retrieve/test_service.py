@@ -24,8 +24,8 @@ from gateway.errors import (
 )
 from gateway.resources import ResourcePath
 from gateway.sandbox import Behaviour, Disturbance, Fault, Moment
+from gateway.services.retrieve import identifiers
 from gateway.services.retrieve import inventories as inventories_module
-from gateway.services.retrieve import service as retrieve_module
 from gateway.services.retrieve.inventory import Inventory
 from gateway.services.retrieve.inventory_queries import take_inventory
 from gateway.services.retrieve.service import MAX_BROKEN_ATTEMPTS
@@ -241,7 +241,7 @@ async def test_cancelled_at_any_await_nothing_is_left(tmp_path: Path, method: st
 
 
 async def test_uid_lists_are_cut_to_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrieve_module, "UIDS_IN_A_LIST", 1)
+    monkeypatch.setattr(identifiers, "UIDS_IN_A_LIST", 1)
     async with open_site(tmp_path, Behaviour(failing_suboperations=frozenset({2, 3})), retrieve="c-get") as site:
         assert set((await take(site, SERIES)).data_sets) == SLICES
         assert site.sandbox.counters.gets == 3
@@ -250,13 +250,14 @@ async def test_uid_lists_are_cut_to_size(tmp_path: Path, monkeypatch: pytest.Mon
 async def test_what_the_index_calls_offline_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offline = {"1.2.1.1.2"}
 
-    async def take_marked_inventory(archive: Archive, path: ResourcePath) -> Inventory:
+    async def take_marked_inventory(archive: Archive, path: ResourcePath, series: object = ()) -> Inventory:
         inventory = await take_inventory(archive, path)
         for uid in offline:
             inventory.instances[uid] = replace(inventory.instances[uid], availability="OFFLINE")
         return inventory
 
-    monkeypatch.setattr(inventories_module, "take_inventory", take_marked_inventory)
+    for way in ("take_inventory", "complete_inventory"):
+        monkeypatch.setattr(inventories_module, way, take_marked_inventory)
     async with open_site(tmp_path, retrieve="c-get") as site:
         taken = await take(site, SERIES)
         assert (set(taken.data_sets), taken.unavailable) == (SLICES - offline, tuple(offline))
