@@ -1,8 +1,8 @@
 """Text of a data set to Unicode: Specific Character Set (0008,0005) and code extensions.
 
 Not an encoder, and no knowledge of elements: `json_values` calls it with raw values. The tables (defined
-terms to Python codecs, escape sequences) are pydicom's; the decoding is ours because a gateway must never fail
-or warn over one bad value.
+terms to Python codecs, escape sequences) are ``character_sets``'; the decoding is ours because a gateway must never
+fail or warn over one bad value.
 
 Source: PS3.5 §6.1.2, PS3.3 §C.12.1.1.2
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, default_encoding, python_encoding
+from gateway.codecs.character_sets import DEFAULT_CODEC, ESCAPES, STAND_ALONE, TERMS
 
 __all__ = ["CUSTOMIZABLE_VRS", "decode_text", "find_encodings"]
 
@@ -20,7 +20,7 @@ __all__ = ["CUSTOMIZABLE_VRS", "decode_text", "find_encodings"]
 CUSTOMIZABLE_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 
 _ESC = b"\x1b"
-_DEFAULT = default_encoding
+_DEFAULT = DEFAULT_CODEC
 # the initial set applies again after these (PS3.5 §6.1.2.5.3): line and page ends, values, parts of a name
 _TEXT_RESET = re.compile(rb"[\t\n\f\r\\]")
 _NAME_RESET = re.compile(rb"[\t\n\f\r\\^=]")
@@ -55,16 +55,16 @@ def _find_encodings(character_set: str, default_character_set: str) -> tuple[str
     terms = [term.strip(" \0") for term in character_set.split("\\")]
     terms[0] = terms[0] or default_character_set
     first, *extensions = map(_correct_term, terms)
-    if first in STAND_ALONE_ENCODINGS:
+    if first in STAND_ALONE:
         extensions = []
-    usable = [term for term in extensions if term not in STAND_ALONE_ENCODINGS]
-    return tuple(python_encoding.get(term, _DEFAULT) for term in (first, *usable))
+    usable = [term for term in extensions if term not in STAND_ALONE]
+    return tuple(TERMS.get(term, _DEFAULT) for term in (first, *usable))
 
 
 def _correct_term(term: str) -> str:
     """Repair the misspellings seen in the field: ``ISO-IR 100``, ``ISO 2022-IR-87``, ``iso_ir 192``."""
     upper = term.upper()
-    if upper in python_encoding:
+    if upper in TERMS:
         return upper
     match = _MISSPELT.fullmatch(upper)
     if match is None:
@@ -111,7 +111,7 @@ def _decode_part(part: bytes, encodings: tuple[str, ...], reset: re.Pattern[byte
     if not part.startswith(_ESC):
         return part.decode(initial, errors="replace")
     escape = part[: 4 if part.startswith((b"\x1b$(", b"\x1b$)")) else 3]
-    encoding = CODES_TO_ENCODINGS.get(escape, "")
+    encoding = ESCAPES.get(escape, "")
     if encoding not in encodings and encoding != _DEFAULT:
         return part.decode(initial, errors="replace")
     if encoding in _STATEFUL:

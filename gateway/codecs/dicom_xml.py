@@ -15,8 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from pydicom.datadict import keyword_for_tag
-
+from gateway.codecs.dictionary import keyword_for_tag
 from gateway.codecs.fragment_memo import Form
 
 __all__ = ["NAMESPACE", "XML", "encode_native_xml"]

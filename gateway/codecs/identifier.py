@@ -14,8 +14,6 @@ from functools import lru_cache
 from struct import Struct, error, pack
 from typing import Any
 
-from pydicom.valuerep import format_number_as_ds
-
 from gateway.codecs.charset import CUSTOMIZABLE_VRS
 from gateway.codecs.json_values import INLINE_VRS
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, IMPLICIT_VR_LE
@@ -159,5 +157,7 @@ def _text_of(value: Any) -> str:
     if isinstance(value, Mapping):
         return "=".join(value.get(group, "") for group in _NAME_GROUPS).rstrip("=")
     if isinstance(value, float):
+        from pydicom.valuerep import format_number_as_ds  # all of pydicom, for what hardly ever comes
+
         return format_number_as_ds(value)
     return str(value)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from array import array
 from functools import lru_cache
 
-from pydicom.datadict import dictionary_VR, private_dictionary_VR
-
 from gateway.codecs import Buffer
+from gateway.codecs.dictionary import private_dictionary_vr, public_dictionary_vr
 
 __all__ = ["LONG_VRS", "SHORT_VRS", "WORD_SIZES", "choose_ambiguous_vr", "look_up_vr", "swap_words"]
 
@@ -36,7 +35,7 @@ _LUT_DATA = 0x00283006
 def _public_vr(tag: int) -> str:
     """VR by the dictionary of PS3.6, repeating groups included; it may be ambiguous ("US or SS")."""
     try:
-        vr = dictionary_VR(tag)
+        vr = public_dictionary_vr(tag)
     except KeyError:
         return "UN"
     return vr if vr != "NONE" else "UN"
@@ -45,7 +44,7 @@ def _public_vr(tag: int) -> str:
 @lru_cache(maxsize=4096)
 def _private_vr(tag: int, creator: str) -> str:
     try:
-        vr = private_dictionary_VR(tag, creator)
+        vr = private_dictionary_vr(tag, creator)
     except KeyError:
         return "UN"
     return "OB or OW" if vr == "OB_OW" else vr

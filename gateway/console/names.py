@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
-from pydicom._uid_dict import UID_dictionary
+from gateway.codecs.dictionary import list_attribute_names, list_uids
 
 __all__ = ["encode_names"]
 
@@ -22,8 +21,6 @@ def encode_names() -> bytes:
         UTF-8 JSON of about 200 KB: ``attributes`` by 8 upper-case hex digits, ``uids`` by UID. Attributes of
         repeating groups stand under their first group (``60000010``, PS3.5 §7.6).
     """
-    attributes = {pattern.replace("x", "0"): entry[2] for pattern, entry in RepeatersDictionary.items()}
-    attributes |= {f"{tag:08X}": entry[2] for tag, entry in DicomDictionary.items()}
-    uids = {uid: entry[0] for uid, entry in UID_dictionary.items()}
-    names = {"attributes": {tag: name for tag, name in attributes.items() if name}, "uids": uids}
+    attributes = {tag.replace("x", "0"): name for tag, name in list_attribute_names().items() if name}
+    names = {"attributes": attributes, "uids": {entry.uid: entry.name for entry in list_uids()}}
     return json.dumps(names, ensure_ascii=False, separators=(",", ":")).encode()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydicom._uid_dict import UID_dictionary
+from gateway.codecs.dictionary import list_uids
 
 __all__ = ["ALL_STORAGE_CLASSES", "guess_classes"]
 
@@ -54,9 +54,7 @@ _WITHOUT_HINT = ("2", "4", "1", "1.1", "1.2", "6.1", "3.1", "20", "128", "12.1",
 
 
 _STANDARD = (
-    uid
-    for uid, (name, kind, *_) in UID_dictionary.items()
-    if kind == "SOP Class" and name.endswith(_ENDINGS) and uid not in _NOT_STORED
+    uid for uid, name, kind in list_uids() if kind == "SOP Class" and name.endswith(_ENDINGS) and uid not in _NOT_STORED
 )
 _NEWER = (_ROOT + suffix for suffixes in _BY_MODALITY.values() for suffix in suffixes)  # than the dictionary
 

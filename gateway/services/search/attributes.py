@@ -11,8 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag, private_dictionary_VR, tag_for_keyword
-
+from gateway.codecs.dictionary import (
+    keyword_for_tag,
+    private_dictionary_vr,
+    public_dictionary_vr,
+    tag_for_keyword,
+)
 from gateway.errors import BadParameter
 
 __all__ = ["AttributePath", "attribute_vr", "is_attribute_like", "is_private_creator", "parse_attribute_path"]
@@ -101,8 +105,8 @@ def attribute_vr(tag: str, private_creator: str | None = None) -> str:
         return "LO"
     try:
         if private_creator is not None:
-            return private_dictionary_VR(int(tag, 16), private_creator)[:2]
-        return dictionary_VR(int(tag, 16))[:2]
+            return private_dictionary_vr(int(tag, 16), private_creator)[:2]
+        return public_dictionary_vr(int(tag, 16))[:2]
     except KeyError:
         return "UN"
 

@@ -6,8 +6,7 @@ attributes that neither names, the modules of PS3.3 §C.7 that describe patient,
 
 from __future__ import annotations
 
-from pydicom.datadict import tag_for_keyword
-
+from gateway.codecs.dictionary import tag_for_keyword
 from gateway.resources import Level
 from gateway.services.search.attributes import AttributePath, attribute_vr
 
