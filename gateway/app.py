@@ -109,6 +109,7 @@ def build_services(
         commitment=CommitmentService(archive, commitments.transactions, commitments.results, settings.commitment),
         verify=archive.echo,
         describe=archive.describe_load,
+        pixel_caching=settings.cache.cache_control,
     )
 
 

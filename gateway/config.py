@@ -223,7 +223,7 @@ class CacheSettings(_Section):
     metadata_disk_mib: int = Field(default=0, ge=0)  # patient data at rest is for the operator to choose
     recheck_s: SecondsOrNone = 300  # the UIDs are compared even where the numbers agree
     max_age_s: SecondsOrNone = 86_400  # a change inside an instance that its study and series do not show is seen then
-    cache_control: str = "private, no-cache"  # of instances, frames and bulk data: a browser asks before it uses them
+    cache_control: str = "private, no-cache"  # of pixels whose metadata is kept: a browser asks first
 
     @field_validator("cache_control")
     @classmethod

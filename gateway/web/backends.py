@@ -13,6 +13,7 @@ from gateway.services.retrieve.metadata import MetadataService
 from gateway.services.retrieve.pixel_stream import PixelDataService
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.store.service import StoreService
+from gateway.web.conditional import METADATA_CACHING
 from gateway.web.urls import service_path
 
 __all__ = ["BackendServices"]
@@ -32,6 +33,8 @@ class BackendServices:
         Asks the archive whether it answers; raises BackendError if not.
     describe
         Figures for the status page: associations open, idle, waiting.
+    pixel_caching
+        Cache-Control of instances, frames and bulk data whose metadata is kept.
     """
 
     name: str
@@ -46,6 +49,7 @@ class BackendServices:
     commitment: CommitmentService
     verify: Callable[[], Awaitable[None]]
     describe: Callable[[], Mapping[str, Any]]
+    pixel_caching: str = METADATA_CACHING
 
     @property
     def path(self) -> str:

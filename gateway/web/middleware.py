@@ -37,8 +37,10 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLIENT_GONE = 499  # customary in logs for a client that left; never sent
 _PREFLIGHT_MAX_AGE_S = 600
 _METHODS = "GET, HEAD, POST, OPTIONS"
-_REQUEST_HEADERS = "Accept, Accept-Charset, Authorization, Cache-Control, Content-Type, Range, X-Request-ID"
-_EXPOSED_HEADERS = "Content-Location, Content-Type, Location, Retry-After, Warning, X-Request-ID"
+_REQUEST_HEADERS = (
+    "Accept, Accept-Charset, Authorization, Cache-Control, Content-Type, If-None-Match, Range, X-Request-ID"
+)
+_EXPOSED_HEADERS = "Content-Location, Content-Type, ETag, Location, Retry-After, Warning, X-Request-ID"
 _log = structlog.get_logger(__name__)
 
 

@@ -44,10 +44,17 @@ class Answer:
 
 
 async def fetch(
-    url: str, accept: str | None = ANY_SYNTAX, *, method: str = "GET", raise_for_status: bool = False
+    url: str,
+    accept: str | None = ANY_SYNTAX,
+    *,
+    method: str = "GET",
+    raise_for_status: bool = False,
+    known: str | None = None,
 ) -> Answer:
-    """Ask for `url` and read the answer to its end; raises as aiohttp does where it is cut."""
+    """Ask for `url`, unless it is `known`, and read the answer to its end; raises as aiohttp does where it is cut."""
     headers = {} if accept is None else {"Accept": accept}
+    if known is not None:
+        headers["If-None-Match"] = known
     async with aiohttp.ClientSession(skip_auto_headers=["Accept-Encoding"]) as client:
         async with client.request(method, url, headers=headers, raise_for_status=raise_for_status) as response:
             return Answer(response.status, response.headers, await response.read())

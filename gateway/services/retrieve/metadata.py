@@ -113,6 +113,27 @@ class MetadataService:
         self._retrieve = retrieve
         self._cache = cache
 
+    @property
+    def keeps(self) -> bool:
+        """Whether metadata is kept, so that there are generations."""
+        return self._cache is not None
+
+    def peek_generation(self, path: ResourcePath) -> str | None:
+        """Name of the retrieval whose metadata of `path` is kept, without asking whether it holds; None without any."""
+        entry = None if self._cache is None else self._cache.peek(path)
+        return None if entry is None else entry.generation
+
+    async def find_generation(self, path: ResourcePath) -> str | None:
+        """The same, once the archive has said that it holds.
+
+        Raises
+        ------
+        BackendError
+            The archive could not be asked.
+        """
+        entry = None if self._cache is None else await self._cache.find(path)
+        return None if entry is None else entry.generation
+
     def open_metadata(self, path: ResourcePath, base_url: str) -> AbstractAsyncContextManager[MetadataStream]:
         """Fetch the metadata under `path`; the first instance has begun to arrive when the block begins.
 

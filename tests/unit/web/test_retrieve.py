@@ -39,8 +39,8 @@ class Site:
     sandbox: SandboxArchive
     url: str
 
-    async def get(self, path: str, accept: str | None = ANY_SYNTAX) -> Answer:
-        return await fetch(self.url + path, accept)
+    async def get(self, path: str, accept: str | None = ANY_SYNTAX, *, known: str | None = None) -> Answer:
+        return await fetch(self.url + path, accept, known=known)
 
     async def check_clean(self) -> None:
         pool = self.gateway.archives["main"].pool
@@ -49,7 +49,9 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(folder: Path, behaviour: Behaviour | None = None, **backend: Any) -> AsyncIterator[Site]:
+async def open_site(
+    folder: Path, behaviour: Behaviour | None = None, cache: dict[str, Any] | None = None, **backend: Any
+) -> AsyncIterator[Site]:
     with SandboxArchive(folder / "archive") as sandbox:
         fill(sandbox, folder / "files")
         main = {"ae_title": "SANDBOX", "host": "127.0.0.1", "port": sandbox.port, **SHORT, **backend}
@@ -57,6 +59,7 @@ async def open_site(folder: Path, behaviour: Behaviour | None = None, **backend:
             http={"listen": "127.0.0.1:0", "shutdown_grace_s": 1},
             dimse={"listen": "127.0.0.1:0"},
             backends={"main": main},
+            cache=cache or {},
         )
         async with run_gateway(settings) as gateway:
             sandbox.add_move_destination("GATEWAY", "127.0.0.1", gateway.dimse_port)
@@ -214,3 +217,72 @@ async def test_known_to_be_missing_is_told_before(tmp_path: Path, monkeypatch: p
             assert answer.status == 206
             assert answer.headers["Warning"] == f'299 {site.url} "1 of 3 instances are not available"'
             assert len(answer.parts if accept is ANY_SYNTAX else json.loads(answer.body)) == 2
+
+
+TAGGED = [
+    (f"{SERIES}/metadata", JSON, XML),
+    (f"{SERIES}/metadata", XML, JSON),
+    (INSTANCE, ANY_SYNTAX, "application/dicom"),
+    (SERIES, ANY_SYNTAX, "*/*"),
+    (f"{INSTANCE}/frames/1", OCTETS, "application/octet-stream"),
+    (f"{INSTANCE}/bulkdata/7FE00010", OCTETS, "application/octet-stream"),
+]
+"""What has an entity tag once the metadata of its series is kept; and another form of it, with another tag."""
+
+
+@pytest.mark.parametrize(("path", "accept", "other"), TAGGED)
+async def test_what_a_client_has_is_not_sent_again(tmp_path: Path, path: str, accept: str, other: str) -> None:
+    async with open_site(tmp_path, cache={"fresh_s": 0}) as site:
+        await site.get(f"{SERIES}/metadata", JSON)
+        first = await site.get(path, accept)
+        assert first.status == 200 and first.headers["Cache-Control"] == "private, no-cache"
+        tag, before = first.headers["ETag"], site.sandbox.counters
+        assert tag.startswith('W/"')
+        again = await site.get(path, accept, known=f'"other", {tag}')
+        assert (again.status, again.body, again.headers["ETag"]) == (304, b"", tag)
+        assert again.headers["Cache-Control"] == "private, no-cache" and "Accept" in again.headers["Vary"]
+        assert "Content-Type" not in again.headers
+        after = site.sandbox.counters
+        assert after.finds > before.finds and after.gets == before.gets  # asked, and not retrieved
+        assert (await site.get(path, accept, known='"other"')).status == 200
+        elsewhere = await site.get(path, other, known=tag)
+        assert elsewhere.status == 200 and elsewhere.headers["ETag"] != tag
+        await site.check_clean()
+
+
+@pytest.mark.parametrize(("path", "accept", "other"), TAGGED)
+async def test_what_has_changed_is_sent_again(tmp_path: Path, path: str, accept: str, other: str) -> None:
+    async with open_site(tmp_path, cache={"fresh_s": 0}) as site:
+        await site.get(f"{SERIES}/metadata", JSON)
+        tag = (await site.get(path, accept)).headers["ETag"]
+        for uid in ("1.2.1.1.1", "1.2.1.1.2", "1.2.1.1.3"):
+            renamed = make_instance(uid, SeriesDescription="corrected")
+            site.sandbox.index.add_file(save(renamed, tmp_path / "files"))
+        again = await site.get(path, accept, known=tag)
+        assert again.status == 200 and again.headers.get("ETag") != tag
+        await site.check_clean()
+
+
+async def test_any_tag_is_that_of_what_exists(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site:
+        assert (await site.get(f"{SERIES}/metadata", JSON, known="*")).status == 304
+        assert (await site.get(f"{SERIES}9/metadata", JSON, known="*")).status == 404
+        await site.get(f"{SERIES}/metadata", JSON)
+        assert (await site.get(f"{INSTANCE}/frames/99", OCTETS, known="*")).status == 404
+        await site.check_clean()
+
+
+async def test_without_kept_metadata_there_are_no_tags(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site:
+        assert "ETag" not in (await site.get(INSTANCE)).headers
+    async with open_site(tmp_path / "off", cache={"metadata_memory_mib": 0}) as site:
+        for path, accept, _ in TAGGED:
+            answer = await site.get(path, accept, known="*")
+            assert answer.status == 200 and "ETag" not in answer.headers
+            assert answer.headers["Cache-Control"] == "private, no-store"
+
+
+async def test_how_long_pixels_may_be_kept_is_a_setting(tmp_path: Path) -> None:
+    async with open_site(tmp_path, cache={"cache_control": "private, max-age=60"}) as site:
+        assert (await site.get(f"{SERIES}/metadata", JSON)).headers["Cache-Control"] == "private, no-cache"
+        assert (await site.get(INSTANCE)).headers["Cache-Control"] == "private, max-age=60"
