@@ -105,7 +105,7 @@ def build_services(
         retrieve=retrieve,
         metadata=MetadataService(archive, retrieve, metadata),
         pixel_data=PixelDataService(retrieve),
-        store=StoreService(archive, settings.store),
+        store=StoreService(archive, settings.store, inventories.forget if metadata is None else metadata.forget),
         commitment=CommitmentService(archive, commitments.transactions, commitments.results, settings.commitment),
         verify=archive.echo,
         describe=archive.describe_load,

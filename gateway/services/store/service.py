@@ -9,6 +9,8 @@ Associations: a request holds at most one that waits for its client; its others 
 bounded. So a request that waits for the pool never waits for what it blocks itself.
 
 What fails, fails alone as long as that is possible: an instance the archive refuses, a part that is no instance.
+An instance that comes twice is stored twice, one after the other, if its content is the same; other content under the
+UID of what the archive has acknowledged in this request is a duplicate (0111), and not stored.
 A class or transfer syntax refused once is refused at once for the rest of the request, and so is everything once the
 archive cannot be reached or no longer answers: each further try would cost another time limit.
 """
@@ -16,7 +18,7 @@ archive cannot be reached or no longer answers: each further try would cost anot
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import structlog
@@ -41,6 +43,7 @@ from gateway.errors import (
 from gateway.resources import is_valid_uid
 from gateway.services.store.incoming import (
     BodyEvent,
+    Fingerprint,
     InstanceData,
     InstanceEnd,
     InstanceEvent,
@@ -53,6 +56,7 @@ from gateway.services.store.read_ahead import read_ahead
 from gateway.services.store.results import (
     CANNOT_UNDERSTAND,
     CLASS_NOT_SUPPORTED,
+    DUPLICATE_INSTANCE,
     OTHER_STUDY,
     OUT_OF_RESOURCES,
     PROCESSING_FAILURE,
@@ -79,12 +83,25 @@ _CONTEXT_REASONS = {3: CLASS_NOT_SUPPORTED, 4: TRANSFER_SYNTAX_NOT_SUPPORTED}
 _log = structlog.get_logger(__name__)
 
 
-class StoreService:
-    """Stores into one archive."""
+def _tell_nobody(study: str) -> None: ...
 
-    def __init__(self, archive: Archive, settings: StoreSettings) -> None:
+
+class StoreService:
+    """Stores into one archive.
+
+    Parameters
+    ----------
+    note_change : callable
+        Called with the Study Instance UID when an instance of it was sent, however that ended: what is kept of the
+        study may no longer be true.
+    """
+
+    def __init__(
+        self, archive: Archive, settings: StoreSettings, note_change: Callable[[str], None] = _tell_nobody
+    ) -> None:
         self._archive = archive
         self._settings = settings
+        self._note_change = note_change
 
     async def store_instances(self, body: AsyncIterator[BodyEvent], study: str | None) -> list[StoreResult]:
         """Send every instance in `body` to the archive, as it arrives.
@@ -113,7 +130,7 @@ class StoreService:
             The archive cannot be reached or broke off, and nothing was stored. Raised before the end of `body` if
             nothing in it could be stored any more.
         """
-        request = _StoreRequest(self._archive, self._settings, study)
+        request = _StoreRequest(self._archive, self._settings, study, self._note_change)
         try:
             async with (
                 aclosing(read_instances(body, self._settings.max_head_bytes)) as instances,
@@ -135,9 +152,12 @@ class _StoreRequest:
     `_part` is what the next bytes belong to: an instance under way, or None in a part of which all is known already.
     """
 
-    def __init__(self, archive: Archive, settings: StoreSettings, study: str | None) -> None:
+    def __init__(
+        self, archive: Archive, settings: StoreSettings, study: str | None, note_change: Callable[[str], None]
+    ) -> None:
         self._archive = archive
         self._settings = settings
+        self._note_change = note_change
         self._study = study
         self._part: OutgoingInstance | None = None
         self._results: list[StoreResult | asyncio.Task[StoreResult]] = []
@@ -147,7 +167,7 @@ class _StoreRequest:
         self._refused: dict[tuple[str, str], int] = {}
         self._unreachable: GatewayError | None = None
         self._ended_by: RequestError | None = None
-        self._has_stored = False
+        self._acknowledged: dict[str, Fingerprint] = {}
 
     async def take(self, event: InstanceEvent, *, more: bool) -> None:
         """Go on with the next event; `more` says that the one after it is at hand.
@@ -162,12 +182,12 @@ class _StoreRequest:
                 await self._begin(head)
             case InstanceData(data=data) if self._part is not None:
                 await self._forward(self._part, data, more)
-            case InstanceEnd(fault=fault) if self._part is not None:
-                await self._finish(self._part, fault)
+            case InstanceEnd() if self._part is not None:
+                await self._finish(self._part, event)
             case NoInstance(reason=reason):
                 _log.info("store_part_unreadable", reason=reason)
                 self._results.append(Unreadable())
-        if self._unreachable is not None and not self._has_stored and not self._unanswered:
+        if self._unreachable is not None and not self._acknowledged and not self._unanswered:
             raise self._unreachable
 
     # --- an instance ---
@@ -222,24 +242,31 @@ class _StoreRequest:
         except BackendError as error:
             await self._break_off(instance, error)
 
-    async def _finish(self, instance: OutgoingInstance, fault: str) -> None:
-        if fault:
-            _log.info("store_instance_truncated", reason=fault)
+    async def _finish(self, instance: OutgoingInstance, end: InstanceEnd) -> None:
+        uid = instance.head.sop_instance_uid
+        if end.fault:
+            _log.info("store_instance_truncated", reason=end.fault)
             await self._cut(instance, CANNOT_UNDERSTAND)
+            return
+        if self._acknowledged.get(uid, end.fingerprint) != end.fingerprint:
+            await self._cut(instance, DUPLICATE_INSTANCE)
             return
         try:
             await instance.end()  # here and not in the task, before which the next instance would be read
         except BackendError as error:
             await self._break_off(instance, error)
             return
-        task = start_task(self._await_answer(instance), name="C-STORE response")
+        task = start_task(self._await_answer(instance, end.fingerprint), name="C-STORE response")
         self._part = None
         self._results.append(task)
-        self._unanswered[task] = instance.head.sop_instance_uid
+        self._unanswered[task] = uid
         task.add_done_callback(self._unanswered.pop)
 
     async def _await_answer(self, instance: OutgoingInstance) -> StoreResult:
-        result = await instance.finish()
+        try:
+            result = await instance.finish()
+        finally:
+            self._note_change(instance.head.study_uid)
         if isinstance(result, Stored):
             self._has_stored = True
         elif isinstance(result.error, DimseTimeout):

@@ -124,6 +124,14 @@ async def test_every_part_is_sent_as_it_came_whatever_pieces_it_comes_in(size: i
     assert archive.outcomes == ["stored"] * 3
 
 
+async def test_each_study_sent_to_is_told_of_whatever_became_of_it() -> None:
+    archive, changed = make_archive(answer=lambda uid: 0xA700 if uid == sop_uid(2) else 0), list[str]()
+    service = StoreService(cast(Archive, archive), StoreSettings(), changed.append)
+    async with asyncio.timeout(20):
+        await service.store_instances(iter_events(multipart([instance(1), instance(2)])), None)
+    assert changed == [STUDY, STUDY]
+
+
 @given(splits=st.lists(st.integers(0, 1500), max_size=6), numbers=st.lists(st.integers(0, 3), min_size=1, max_size=4))
 def test_any_pieces_and_any_repetition(splits: list[int], numbers: list[int]) -> None:
     body = multipart([instance(n) for n in numbers])
@@ -272,6 +280,23 @@ async def test_an_instance_that_comes_twice_is_not_raced() -> None:
     gate.set()
     assert await running == [stored(1), stored(2), stored(1), stored(3)]
     assert archive.outcomes == ["stored"] * 4
+
+
+async def test_other_content_under_the_same_uid_is_a_duplicate_and_never_ended() -> None:
+    archive = make_archive()
+    other = instance(1, pixels=b"\1" * 64)
+    parts = [instance(1), other, instance(1), instance(2), other]
+    assert await store(archive, parts) == [stored(1), failed(1, 0x0111), stored(1), stored(2), failed(1, 0x0111)]
+    assert archive.outcomes == ["stored", "cut", "stored", "stored", "cut"]
+
+
+@pytest.mark.parametrize("first", [instance(1)[:-1], instance(1, pixels=bytes(80))])
+async def test_what_was_not_stored_may_come_again_in_another_form(first: bytes) -> None:
+    archive = make_archive()
+    statuses = iter([0xA700, 0])
+    archive.answer = lambda uid: next(statuses) if len(first) > len(instance(1)) else 0
+    results = await store(archive, [first, instance(1)])
+    assert isinstance(results[0], Failed) and results[1:] == [stored(1)]
 
 
 @pytest.mark.parametrize(
