@@ -381,6 +381,54 @@ async def test_an_archive_killed_in_mid_store(tmp_path: Path) -> None:
     assert held == uids([1, 2, 3])
 
 
+async def test_an_archive_killed_anywhere_holds_what_the_answer_says(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    peer = DcmqrscpPeer(tmp_path / "peer")
+    claimed: set[str] = set()
+    pixels = bytes(range(256)) * 500
+    async with open_site(peer.ae_title, peer.dicom_port) as site:
+        for run in range(12):
+            peer.start()
+            numbers = range(100 * run, 100 * run + 20)
+            body = multipart(instance(number, pixels=pixels) for number in numbers)
+            place = chance.randrange(len(body))
+
+            async def pieces(body: bytes = body, place: int = place) -> AsyncIterator[bytes]:
+                yield body[:place]
+                peer.kill()
+                yield body[place:]
+
+            status, outcome = await site.post(pieces())
+            assert status in (200, 202) or not outcome.stored
+            assert not outcome.stored & set(outcome.failed)
+            claimed |= outcome.stored
+        await site.check_clean()
+    held = {it.instance: it.data_set for it in list_contents(peer).values()}
+    assert claimed <= set(held)
+    for uid in claimed:
+        assert held[uid] == make_data_set(int(uid.rpartition(".")[2]), pixels=pixels)
+
+
+@pytest.mark.parametrize("kind", ["orthanc", "dcmqrscp"])
+async def test_a_study_in_several_requests_and_instances_that_come_twice(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    peer: Peer = request.getfixturevalue(kind)
+    first = {"orthanc": 2500, "dcmqrscp": 2600}[kind]
+    study = f"{STUDY}.{first}"
+    async with open_site(peer.ae_title, peer.dicom_port) as site:
+        url = f"{site.url}/{study}"
+        for number in range(first, first + 3):
+            status, outcome = await site.post(multipart([instance(number, study=study)]), url)
+            assert (status, outcome.stored) == (200, {sop_uid(number)})
+        again = [instance(first, study=study)] * 2 + [instance(first, study=study, pixels=b"\1" * 64)]
+        status, outcome = await site.post(multipart(again), url)
+        assert (status, outcome.stored, outcome.failed) == (202, {sop_uid(first)}, {sop_uid(first): 0x0111})
+    held = {it.instance: it.data_set for it in list_contents(peer).values()}
+    for number in range(first, first + 3):
+        assert read_values(make_file(held[sop_uid(number)])) == read_values(instance(number, study=study))
+
+
 # --- clients that are killed ---
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from zlib import crc32
 
 from gateway.codecs import Buffer
 from gateway.codecs.head import HeadReader, InstanceHead
@@ -17,7 +18,16 @@ from gateway.codecs.multipart import PartChunk, PartEnd, PartStart
 from gateway.errors import DecodeError
 from gateway.resources import is_valid_uid
 
-__all__ = ["BodyEvent", "InstanceData", "InstanceEnd", "InstanceEvent", "InstanceStart", "NoInstance", "read_instances"]
+__all__ = [
+    "BodyEvent",
+    "Fingerprint",
+    "InstanceData",
+    "InstanceEnd",
+    "InstanceEvent",
+    "InstanceStart",
+    "NoInstance",
+    "read_instances",
+]
 
 BodyEvent = PartStart | PartChunk | PartEnd
 """What a multipart reader makes of a request body."""
@@ -41,9 +51,22 @@ class InstanceData:
 
 
 @dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Length and CRC-32 of a data set: tells instances of one UID apart, at a tenth of the cost of a digest."""
+
+    size: int = 0
+    checksum: int = 0
+
+    def extended(self, data: Buffer) -> Fingerprint:
+        """The one after `data` too."""
+        return Fingerprint(self.size + len(data), crc32(data, self.checksum))
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceEnd:
     """The part is over; `fault` says why the data set may not end here, "" if it may."""
 
+    fingerprint: Fingerprint
     fault: str = ""
 
 
@@ -78,6 +101,7 @@ class _PartReader:
         self._max_head_bytes = max_head_bytes
         self._reader: HeadReader | None = None
         self._has_head = False
+        self._fingerprint = Fingerprint()
 
     def take(self, event: BodyEvent) -> Iterator[InstanceEvent]:
         """Go on with the next event of the body."""
@@ -94,7 +118,7 @@ class _PartReader:
             yield NoInstance(error.reason)
 
     def _begin(self, headers: Mapping[str, str]) -> None:
-        self._reader, self._has_head = None, False
+        self._reader, self._has_head, self._fingerprint = None, False, Fingerprint()
         media_type = parse_media_type(headers.get("content-type") or "*/*")
         if media_type.essence not in _INSTANCE_TYPES:
             raise DecodeError(f"a part is {media_type.essence}")
@@ -107,12 +131,16 @@ class _PartReader:
             return
         if self._has_head:
             self._reader.follow(data)
-            yield InstanceData(data)
+            yield self._pass_on(data)
         elif (head := self._reader.feed(data)) is not None:
             self._has_head = True
             yield InstanceStart(head)
             for piece in head.data_set:
-                yield InstanceData(piece)
+                yield self._pass_on(piece)
+
+    def _pass_on(self, data: Buffer) -> InstanceData:
+        self._fingerprint = self._fingerprint.extended(data)
+        return InstanceData(data)
 
     def _end(self) -> Iterator[InstanceEvent]:
         if self._reader is None:
@@ -123,6 +151,6 @@ class _PartReader:
         try:
             self._reader.check_complete()
         except DecodeError as error:
-            yield InstanceEnd(error.reason)
+            yield InstanceEnd(self._fingerprint, error.reason)
         else:
-            yield InstanceEnd()
+            yield InstanceEnd(self._fingerprint)

@@ -262,13 +262,13 @@ class _StoreRequest:
         self._unanswered[task] = uid
         task.add_done_callback(self._unanswered.pop)
 
-    async def _await_answer(self, instance: OutgoingInstance) -> StoreResult:
+    async def _await_answer(self, instance: OutgoingInstance, fingerprint: Fingerprint) -> StoreResult:
         try:
             result = await instance.finish()
         finally:
             self._note_change(instance.head.study_uid)
         if isinstance(result, Stored):
-            self._has_stored = True
+            self._acknowledged[instance.head.sop_instance_uid] = fingerprint
         elif isinstance(result.error, DimseTimeout):
             self._give_up(result.error)
         return result
