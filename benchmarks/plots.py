@@ -8,6 +8,8 @@ from typing import Any
 __all__ = ["draw_plots"]
 
 WIDTH_IN, PANEL_HEIGHT_IN, DOTS_PER_INCH = 7.5, 3.2, 110
+HEADROOM = 1.05
+MOST_MARKS = 20
 
 
 def draw_plots(document: dict[str, Any], directory: Path) -> list[Path]:
@@ -26,13 +28,14 @@ def _draw(plot: dict[str, Any], path: Path) -> Path:
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, panels, strict=True):
         for curve in panel["curves"]:
-            axis.plot(curve["xs"], curve["ys"], marker="o", markersize=3, label=curve["name"])
+            marker = "o" if len(curve["xs"]) <= MOST_MARKS else None
+            axis.plot(curve["xs"], curve["ys"], marker=marker, markersize=3, label=curve["name"])
             if curve["low"]:
                 axis.fill_between(curve["xs"], curve["low"], curve["high"], alpha=0.15)
         if plot["is_logarithmic"]:
             _mark_powers(axis, panel["curves"])
         axis.set_ylabel(panel["y_label"])
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, axis.get_ylim()[1] * HEADROOM)
         axis.grid(visible=True, alpha=0.3)
         axis.legend(frameon=False)
     axes[-1].set_xlabel(plot["x_label"])
