@@ -317,6 +317,11 @@ class Association:
             parts += self._fragment(context_id, False, data_set)
         await self.write_parts(parts)
 
+    async def send_encoded(self, context_id: int, command_set: bytes) -> None:
+        """Send a message without data set whose command set is encoded already; raises as :meth:`send`."""
+        self._check_usable()
+        await self.write_parts(self._fragment(context_id, True, command_set))
+
     def frame_command(self, context_id: int, command: Command) -> list[bytes | memoryview]:
         """The PDUs of a command set, to be written together with the data set; see ``data_set_writer.py``."""
         self._check_usable()
@@ -334,8 +339,7 @@ class Association:
         self._check_usable()
         self._transport.write_joined(parts)
         try:
-            async with asyncio.timeout(self.silence_timeout_s):
-                await self._transport.drain()
+            await self._transport.drain(self.silence_timeout_s)
         except ConnectionResetError as error:
             self.settle_idle()  # an A-ABORT that arrived before the end says more than the end
             raise self._failure or ConnectionLost(self.ae_title, "connection closed by the peer") from error

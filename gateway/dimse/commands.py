@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.errors import RemoteProtocolError
 
-__all__ = ["Command", "CommandField", "decode_command", "encode_command"]
+__all__ = ["Command", "CommandField", "decode_command", "encode_command", "encode_store_response"]
 
 NO_DATA_SET = 0x0101
 WITH_DATA_SET = 0x0001
@@ -147,7 +147,12 @@ _ELEMENTS: tuple[tuple[int, str, str], ...] = (
     (0x1030, "AE", "move_originator_ae_title"),
     (0x1031, "US", "move_originator_message_id"),
 )
-_BY_ELEMENT = {element: (vr, name) for element, vr, name in _ELEMENTS}
+_DECODERS = {element: (_CODECS[vr][1], name) for element, vr, name in _ELEMENTS}
+_FIELDS = {field.value: field for field in CommandField}
+_ELEMENT_HEADER = struct.Struct("<HHI")
+_PAIR_OF_US = struct.Struct("<HHIHHHIH")
+_GROUP_LENGTH = struct.Struct("<HHII")
+_C_STORE_RSP = CommandField.C_STORE_RSP.to_bytes(2, "little")
 
 
 def encode_command(command: Command) -> bytes:
@@ -162,8 +167,27 @@ def encode_command(command: Command) -> bytes:
             value = WITH_DATA_SET if value else NO_DATA_SET
         if value is not None:
             raw = _CODECS[vr][0](value)
-            body += struct.pack("<HHI", 0, element, len(raw)) + raw
-    return struct.pack("<HHII", 0, 0, 4, len(body)) + bytes(body)
+            body += _ELEMENT_HEADER.pack(0, element, len(raw)) + raw
+    return _GROUP_LENGTH.pack(0, 0, 4, len(body)) + bytes(body)
+
+
+def encode_store_response(request: Command, status: int) -> bytes:
+    """Encode the C-STORE-RSP to `request`: the same as `encode_command` does, once for each instance received.
+
+    Source: PS3.7 §9.3.1.2
+    """
+    body = b""
+    if request.affected_sop_class_uid is not None:
+        raw = _encode_uid(request.affected_sop_class_uid)
+        body = _ELEMENT_HEADER.pack(0, 0x0002, len(raw)) + raw
+    body += _ELEMENT_HEADER.pack(0, 0x0100, 2) + _C_STORE_RSP
+    if request.message_id is not None:
+        body += _ELEMENT_HEADER.pack(0, 0x0120, 2) + request.message_id.to_bytes(2, "little")
+    body += _PAIR_OF_US.pack(0, 0x0800, 2, NO_DATA_SET, 0, 0x0900, 2, status)
+    if request.affected_sop_instance_uid is not None:
+        raw = _encode_uid(request.affected_sop_instance_uid)
+        body += _ELEMENT_HEADER.pack(0, 0x1000, len(raw)) + raw
+    return _GROUP_LENGTH.pack(0, 0, 4, len(body)) + body
 
 
 def decode_command(raw: bytes) -> Command:
@@ -178,21 +202,21 @@ def decode_command(raw: bytes) -> Command:
         Not a command set: cut short, no or an unknown Command Field.
     """
     values: dict[str, Any] = {}
-    position = 0
-    while position < len(raw):
-        if position + 8 > len(raw):
+    position, end = 0, len(raw)
+    while position < end:
+        start = position + 8
+        if start > end:
             raise RemoteProtocolError("command set ends inside an element header")
-        group, element, length = struct.unpack_from("<HHI", raw, position)
-        position += 8
-        if position + length > len(raw):
+        group, element, length = _ELEMENT_HEADER.unpack_from(raw, position)
+        position = start + length
+        if position > end:
             raise RemoteProtocolError("command set ends inside a value")
-        if group == 0 and element in _BY_ELEMENT and length:
-            vr, name = _BY_ELEMENT[element]
-            values[name] = _CODECS[vr][1](raw[position : position + length])
-        position += length
+        if length and group == 0 and element in _DECODERS:
+            decode, name = _DECODERS[element]
+            values[name] = decode(raw[start:position])
     values["has_data_set"] = values.get("has_data_set", NO_DATA_SET) != NO_DATA_SET
-    try:
-        values["command_field"] = CommandField(values["command_field"])
-    except (KeyError, ValueError) as error:
-        raise RemoteProtocolError("command set without a known Command Field (0000,0100)") from error
+    field = _FIELDS.get(values.get("command_field", 0))
+    if field is None:
+        raise RemoteProtocolError("command set without a known Command Field (0000,0100)")
+    values["command_field"] = field
     return Command(**values)

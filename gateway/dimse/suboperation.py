@@ -8,7 +8,7 @@ The same value whether the store came on the requesting association (C-GET) or o
 from __future__ import annotations
 
 from gateway.dimse.association import Association
-from gateway.dimse.commands import Command, CommandField
+from gateway.dimse.commands import Command, encode_store_response
 from gateway.dimse.contexts import AcceptedContext
 
 __all__ = ["StoreSubOperation"]
@@ -52,7 +52,7 @@ class StoreSubOperation:
         if not self.is_answered:
             await self._association.discard_data_set()
             self.is_answered = True  # not before: cancelled while it reads on, it is still to be answered
-            await self._association.send(self._context.context_id, self._answer(status))
+            await self._answer(status)
 
     async def refuse_early(self, status: int) -> None:
         """Send C-STORE-RSP before the data set was read, so that a large unwanted one can be cut short.
@@ -62,17 +62,11 @@ class StoreSubOperation:
         """
         if not self.is_answered:
             self.is_answered = True
-            await self._association.send(self._context.context_id, self._answer(status))
+            await self._answer(status)
 
     def abort(self) -> None:
         """Cut the association it came on."""
         self._association.abort()
 
-    def _answer(self, status: int) -> Command:
-        return Command(
-            command_field=CommandField.C_STORE_RSP,
-            message_id_being_responded_to=self._command.message_id,
-            affected_sop_class_uid=self._command.affected_sop_class_uid,
-            affected_sop_instance_uid=self._command.affected_sop_instance_uid,
-            status=status,
-        )
+    async def _answer(self, status: int) -> None:
+        await self._association.send_encoded(self._context.context_id, encode_store_response(self._command, status))

@@ -120,20 +120,22 @@ class Transport(asyncio.BufferedProtocol):
         if self._transport is not None and not self._transport.is_closing():
             write_vector(self._transport, parts)
 
-    async def drain(self) -> None:
+    async def drain(self, limit_s: float | None = None) -> None:
         """Wait until the peer took enough of what was written.
 
         Raises
         ------
         ConnectionResetError
             The connection is gone.
+        TimeoutError
+            The peer took too little for `limit_s` seconds; None waits without limit.
         """
         if self._closed.done() or self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("connection closed")
         if self._write_paused:
             self._writer = self._loop.create_future()
             try:
-                await self._writer
+                await self._wait_at_most(self._writer, limit_s)
             finally:
                 self._writer = None
 
@@ -237,11 +239,17 @@ class Transport(asyncio.BufferedProtocol):
         self._reads_at_once = 0
         self._arm_quickack()
         self._reader = self._loop.create_future()
-        timer = None if limit_s is None else self._loop.call_later(limit_s, _expire, self._reader)
         try:
-            await self._reader
+            await self._wait_at_most(self._reader, limit_s)
         finally:
             self._reader = None
+
+    async def _wait_at_most(self, event: asyncio.Future[None], limit_s: float | None) -> None:
+        """Wait for `event`; cheaper than ``asyncio.timeout``, which counts for something at each message."""
+        timer = None if limit_s is None else self._loop.call_later(limit_s, _expire, event)
+        try:
+            await event
+        finally:
             if timer is not None:
                 timer.cancel()
 
@@ -271,9 +279,9 @@ class Transport(asyncio.BufferedProtocol):
                 self._socket = None  # closed under us, or not TCP: nothing left to tune
 
 
-def _expire(reader: asyncio.Future[None]) -> None:
-    if not reader.done():
-        reader.set_exception(TimeoutError())
+def _expire(event: asyncio.Future[None]) -> None:
+    if not event.done():
+        event.set_exception(TimeoutError())
 
 
 async def connect(host: str, port: int, *, tls: ssl.SSLContext | None = None) -> Transport:

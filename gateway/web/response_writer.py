@@ -130,7 +130,8 @@ class ResponseWriter:
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has left")
         _write_chunk(self._chunked, transport, pieces, size)
-        await self._drain()
+        if transport.get_write_buffer_size():  # the socket did not take all
+            await self._drain()
 
     async def _drain(self) -> None:
         self._undrained = False

@@ -68,12 +68,13 @@ class ScriptedTransport:
             self.writes.append(b"".join(parts))
             self.written += self.writes[-1]
 
-    async def drain(self) -> None:
+    async def drain(self, limit_s: float | None = None) -> None:
         """Return at once, never if stuck."""
         if self.is_closing:
             raise ConnectionResetError
         if self.is_stuck:
-            await asyncio.get_running_loop().create_future()
+            async with asyncio.timeout(limit_s):
+                await asyncio.get_running_loop().create_future()
 
     async def close(self, *, timeout: float = 1.0) -> None:
         """Close."""

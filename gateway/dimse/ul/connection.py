@@ -250,12 +250,14 @@ class Connection:
         LocalProtocolError
             No data transfer in this state, or numbers out of range.
         """
-        action = self._action_for(Event.EVT9)
+        is_established = self._state is State.STA6  # where DT-1 changes nothing, and nearly all is sent
+        action = Action.DT_1 if is_established else self._action_for(Event.EVT9)
         if not (1 <= context_id <= 255 and context_id % 2):
             raise LocalProtocolError(f"{context_id} is not a presentation context ID")
         if length < 0 or length + PDV_OVERHEAD > (self._peer_max_length or _MAX_PDU_LENGTH):
             raise LocalProtocolError(f"PDV of {length} bytes, the peer takes {self._peer_max_length}")
-        return self._apply(action, encode_p_data_header(context_id, is_command, last, length))
+        header = encode_p_data_header(context_id, is_command, last, length)
+        return header if is_established else self._apply(action, header)
 
     # --- the peer's ---
 
@@ -300,6 +302,8 @@ class Connection:
         return self._state is State.STA6 and self._framer.take_data(context_id, fragments)
 
     def _handle_pdu(self, pdu: ReceivedPdu) -> IndicationEvent | None:
+        if pdu.pdu_type is PduType.P_DATA_TF and self._state is State.STA6:
+            return None  # as below, without asking the table at each PDU
         trigger = _PDU_EVENTS[pdu.pdu_type]
         action = TRANSITIONS.get((self._state, trigger))
         tells = None if action is None else EFFECTS[action].tells

@@ -15,7 +15,7 @@ from pydicom.filewriter import write_dataset
 from pynetdicom.dimse_messages import C_GET_RSP, C_MOVE_RQ, C_STORE_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import C_GET, C_MOVE, C_STORE
 
-from gateway.dimse.commands import Command, CommandField, decode_command, encode_command
+from gateway.dimse.commands import Command, CommandField, decode_command, encode_command, encode_store_response
 from gateway.errors import RemoteProtocolError
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -129,6 +129,18 @@ def test_there_and_back(command: Command) -> None:
     assert decode_command(raw) == command
     assert len(raw) % 2 == 0
     assert struct.unpack_from("<I", raw, 8)[0] == len(raw) - 12
+
+
+@given(COMMANDS, st.integers(0, 0xFFFF))
+def test_a_store_response_is_encoded_like_any_command(request: Command, status: int) -> None:
+    response = Command(
+        command_field=CommandField.C_STORE_RSP,
+        message_id_being_responded_to=request.message_id,
+        affected_sop_class_uid=request.affected_sop_class_uid,
+        affected_sop_instance_uid=request.affected_sop_instance_uid,
+        status=status,
+    )
+    assert encode_store_response(request, status) == encode_command(response)
 
 
 @given(COMMANDS)

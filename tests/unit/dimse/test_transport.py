@@ -120,6 +120,14 @@ async def test_a_read_that_waits_too_long() -> None:
             await transport.read(0)
 
 
+async def test_a_peer_that_takes_nothing_for_too_long() -> None:
+    async with open_pair() as (transport, peer):
+        await transport.drain(0)
+        transport.write(bytes(32 << 20))
+        with pytest.raises(TimeoutError):
+            await transport.drain(0.01)
+
+
 async def test_an_end_behind_the_last_bytes_is_told_once_they_are_read() -> None:
     async with open_pair() as (transport, peer):
         peer.sendall(b"abc")
