@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Self
 
 from gateway.errors import BadParameter
@@ -25,6 +26,7 @@ class Level(Enum):
     IMAGE = "IMAGE"
 
 
+@lru_cache(maxsize=4_096)
 def is_valid_uid(text: str) -> bool:
     """Whether `text` is a UID of 1 to 64 characters (PS3.5 §9.1), leading zeros in components tolerated.
 

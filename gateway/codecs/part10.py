@@ -7,6 +7,7 @@ application/dicom; ``head`` reads it from each one that comes in.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.codecs import Buffer
@@ -22,6 +23,8 @@ _PREFIX = b"DICM"
 _PREAMBLE_LENGTH = 128
 _GROUP_LENGTH, _VERSION, _SOP_CLASS, _SOP_INSTANCE = 0x00020000, 0x00020001, 0x00020002, 0x00020003
 _TRANSFER_SYNTAX, _CLASS_UID, _VERSION_NAME, _SOURCE_AE = 0x00020010, 0x00020012, 0x00020013, 0x00020016
+
+_HEAD = bytes(_PREAMBLE_LENGTH) + _PREFIX + encode_element_header(_GROUP_LENGTH, "UL", 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +57,32 @@ def encode_file_meta(
 
     Source: PS3.10 §7.1
     """
-    elements = [
+    before, after = _encode_around_instance(sop_class_uid, transfer_syntax_uid, source_ae_title)
+    group = before + _encode_element(_SOP_INSTANCE, "UI", _encode_text(sop_instance_uid, b"\0")) + after
+    return _HEAD + len(group).to_bytes(4, "little") + group
+
+
+@lru_cache(maxsize=256)
+def _encode_around_instance(sop_class_uid: str, transfer_syntax_uid: str, source_ae_title: str) -> tuple[bytes, bytes]:
+    """What comes before and after the one element that is another in each file of a series."""
+    before = (
         (_VERSION, "OB", b"\0\1"),
         (_SOP_CLASS, "UI", _encode_text(sop_class_uid, b"\0")),
-        (_SOP_INSTANCE, "UI", _encode_text(sop_instance_uid, b"\0")),
+    )
+    after = [
         (_TRANSFER_SYNTAX, "UI", _encode_text(transfer_syntax_uid, b"\0")),
         (_CLASS_UID, "UI", _encode_text(IMPLEMENTATION_CLASS_UID, b"\0")),
         (_VERSION_NAME, "SH", _encode_text(IMPLEMENTATION_VERSION_NAME, b" ")),
     ]
     if source_ae_title:
-        elements.append((_SOURCE_AE, "AE", _encode_text(source_ae_title, b" ")))
-    group = b"".join(encode_element_header(tag, vr, len(value)) + value for tag, vr, value in elements)
-    length = encode_element_header(_GROUP_LENGTH, "UL", 4) + len(group).to_bytes(4, "little")
-    return bytes(_PREAMBLE_LENGTH) + _PREFIX + length + group
+        after.append((_SOURCE_AE, "AE", _encode_text(source_ae_title, b" ")))
+    return b"".join(_encode_element(*element) for element in before), b"".join(
+        _encode_element(*element) for element in after
+    )
+
+
+def _encode_element(tag: int, vr: str, value: bytes) -> bytes:
+    return encode_element_header(tag, vr, len(value)) + value
 
 
 def _encode_text(text: str, pad: bytes) -> bytes:

@@ -29,6 +29,7 @@ from gateway.web.negotiation import (
     AcceptableFrames,
     AcceptableInstances,
     DocumentForm,
+    InstanceRepresentation,
     join_lines,
     negotiate_metadata,
     read_accept_parameter,
@@ -77,8 +78,12 @@ class RetrieveHandlers:
     async def _iter_instance_parts(
         self, instances: Instances, accepted: AcceptableInstances, url: str
     ) -> AsyncGenerator[Part, None]:
+        forms: dict[str, InstanceRepresentation] = {}
         async for instance in instances:
-            form = accepted.choose(instance.delivered_syntax)
+            syntax = instance.delivered_syntax
+            form = forms.get(syntax)
+            if form is None:
+                form = forms[syntax] = accepted.choose(syntax)
             yield Part(form.content_type, url + instance.path.url_path, instance.iter_part10())
 
     # --- metadata ---

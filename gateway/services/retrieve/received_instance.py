@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
+from functools import lru_cache
 
 import structlog
 
@@ -49,8 +50,7 @@ class ReceivedInstance:
     @property
     def delivered_syntax(self) -> str:
         """The transfer syntax in which it leaves: Explicit VR Little Endian for every native form."""
-        native = get_transfer_syntax(self.transfer_syntax_uid).is_uncompressed
-        return EXPLICIT_VR_LE if native else self.transfer_syntax_uid
+        return _name_delivered_syntax(self.transfer_syntax_uid)
 
     async def read_piece(self) -> Buffer | None:
         """Wait for more of the data set, encoded as the archive sends it; None at its end.
@@ -104,3 +104,8 @@ class ReceivedInstance:
     def undecodable(self, error: DecodeError) -> BackendError:
         """What a data set that cannot be read means for the request."""
         return UndecodableResponse(self._ae_title, f"an instance cannot be read: {error.reason}")
+
+
+@lru_cache(maxsize=256)
+def _name_delivered_syntax(transfer_syntax_uid: str) -> str:
+    return EXPLICIT_VR_LE if get_transfer_syntax(transfer_syntax_uid).is_uncompressed else transfer_syntax_uid

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.codecs.transfer_syntax import COMPRESSED, EXPLICIT_VR_LE, get_transfer_syntax
 
@@ -54,8 +55,7 @@ class TransferDemand:
 
     def admits(self, transfer_syntax_uid: str) -> bool:
         """Whether an instance that arrives in this transfer syntax can be delivered."""
-        native = get_transfer_syntax(transfer_syntax_uid).is_uncompressed
-        return self.admits_anything or (EXPLICIT_VR_LE if native else transfer_syntax_uid) in self.syntaxes
+        return _admits(self, transfer_syntax_uid)
 
     @property
     def admits_anything(self) -> bool:
@@ -66,6 +66,12 @@ class TransferDemand:
     def prefers_native(self) -> bool:
         """Whether a native form is the first choice."""
         return self.choices[:1] == ((EXPLICIT_VR_LE,),)
+
+
+@lru_cache(maxsize=256)
+def _admits(demand: TransferDemand, transfer_syntax_uid: str) -> bool:
+    native = get_transfer_syntax(transfer_syntax_uid).is_uncompressed
+    return demand.admits_anything or (EXPLICIT_VR_LE if native else transfer_syntax_uid) in demand.syntaxes
 
 
 AS_STORED = TransferDemand(((ANY_STORED,),))
