@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib import import_module
 
 import structlog
 from aiohttp import web
@@ -31,6 +32,7 @@ from gateway.services.retrieve.pixel_stream import PixelDataService
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.search.service import ArchiveSearch
 from gateway.services.store.service import StoreService
+from gateway.tasks import start_task
 from gateway.web.backends import BackendServices
 from gateway.web.health import add_health_routes
 from gateway.web.middleware import install
@@ -47,6 +49,8 @@ MAX_HEAD_LINE_BYTES = 65_536
 """A search for some thousand UIDs in one list; longer lines are answered 431."""
 
 KEEPALIVE_S = 75.0
+
+_NEEDED_FIRST = "gateway.dimse.ul.associate"  # by the first association: imported beside the first requests, not before
 
 _log = structlog.get_logger(__name__)
 
@@ -202,6 +206,7 @@ async def serve(settings: GatewaySettings) -> None:
             _log.info("gateway_started", url=gateway.url, dimse_port=gateway.dimse_port or None)
             for name, backend in settings.backends.items():
                 _log.info("backend", name=name, **_name_peer(backend))
+            start_task(asyncio.to_thread(import_module, _NEEDED_FIRST), name="import")
             await stop.wait()
             _log.info("gateway_stopping", grace_s=settings.http.shutdown_grace_s)
     except asyncio.CancelledError:

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 IMPORT_EACH = """
 import importlib, json, os, sys, traceback
@@ -48,3 +50,21 @@ def test_every_module_imports_alone_without_a_warning() -> None:
     )
     assert result.stderr == ""
     assert json.loads(result.stdout) == {}
+
+
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        ("gateway.cli", "aiohttp pydantic structlog lxml rich numpy pydicom pynetdicom gateway.app gateway.config"),
+        (
+            "gateway.cli, gateway.app, gateway.settings_sources, gateway.log",
+            "numpy PIL requests pydicom pynetdicom gateway.sandbox gateway.demo gateway.check",
+        ),
+    ],
+)
+def test_a_start_does_not_import_what_it_has_no_use_for(modules: str, heavy: str) -> None:
+    code = f"import sys, {modules}; print(*[name for name in {heavy.split()!r} if name in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
+    )
+    assert result.stdout.split() == []
