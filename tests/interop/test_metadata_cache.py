@@ -134,9 +134,7 @@ def rename_all(served: Served, kind: str, study: str) -> None:
     orthanc = served.peers[kind]
     assert isinstance(orthanc, OrthancPeer)
     for identifier in find_instances(orthanc, study):
-        modified = modify(orthanc, identifier)
-        orthanc.rest(f"/instances/{identifier}", method="DELETE")
-        assert orthanc.upload(modified)
+        assert orthanc.upload(modify(orthanc, identifier))  # in place of the one before
 
 
 def modify(orthanc: OrthancPeer, identifier: str) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 from gateway import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, __version__
 from gateway.config import (
     BackendSettings,
+    CacheSettings,
     DimseSettings,
     GatewaySettings,
     HttpSettings,
@@ -30,6 +31,7 @@ SECTIONS = {
     "dimse": DimseSettings,
     "search": SearchSettings,
     "store": StoreSettings,
+    "cache": CacheSettings,
     "log": LogSettings,
 }
 
