@@ -87,6 +87,7 @@ async def move(archive: Archive) -> list[str]:
 async def store(archive: Archive) -> int | None:
     async with archive.store(InstanceToStore(CT_IMAGE_STORAGE, "1.2.3", EXPLICIT)) as operation:
         await operation.write(PAYLOAD)
+        await operation.end()
         return (await operation.finish()).status
 
 
@@ -287,6 +288,7 @@ class TestStore:
             needed = InstanceToStore(CT_IMAGE_STORAGE, "1.2", EXPLICIT)
             for instance in (needed, InstanceToStore("1.2.7", "1.2.3", EXPLICIT)):
                 async with archive.store(instance, offered) as operation:
+                    await operation.end()
                     assert (await operation.finish()).status == 0
             request = peer.associations[0].request
             assert request is not None

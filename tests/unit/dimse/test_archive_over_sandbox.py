@@ -244,6 +244,7 @@ class TestSandbox:
             async with archive.store(InstanceToStore(CT_IMAGE_STORAGE, "1.2.1.1.99", EXPLICIT)) as operation:
                 for at in range(start, len(raw), 65_537):
                     await operation.write(raw[at : at + 65_537])
+                await operation.end()
                 assert (await operation.finish()).status == 0
             assert (await read_series(archive, "get"))[99] == bytes([99]) * 1_000_000
 
@@ -255,6 +256,7 @@ class TestSandbox:
                 async with archive.store(InstanceToStore(CT_IMAGE_STORAGE, "1.2.9", EXPLICIT)) as operation:
                     for _ in range(200):
                         await operation.write(PAYLOAD)
+                    await operation.end()
                     await operation.finish()
             assert archive.pool.busy_count == 0
 
