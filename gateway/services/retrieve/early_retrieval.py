@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from gateway.codecs import Buffer
 from gateway.codecs.head import HeadReader
@@ -33,6 +33,10 @@ __all__ = ["EarlyRetrieval", "EarlyRetrievals"]
 
 ASSOCIATIONS = 2
 """What an early retrieval takes at once: one for the instances, one for the inventory."""
+
+HEAD_START_S = 0.02
+"""How long the list waits for the first instance: an archive (dcmqrscp) that locks its index for the length of a
+C-FIND would begin to send only after it; the other way round it does both at once."""
 
 MAX_HEAD_BYTES = 262_144
 """How far into a data set its Series Instance UID is looked for."""
@@ -77,12 +81,13 @@ class EarlyRetrieval:
         self._series = series
         self._ask = ask
         self._listing: asyncio.Task[Inventory | GatewayError] | None = None
+        self._has_begun = asyncio.Event()
 
     # --- the inventory ---
 
     @asynccontextmanager
     async def listing(self) -> AsyncIterator[None]:
-        """Have the archive list the instances for the length of the block."""
+        """Have the archive list the instances within the block, soon after the operation has begun."""
         self._listing = start_task(self._list(), name=f"inventory beside a retrieval {self._ae_title}")
         try:
             yield
@@ -90,6 +95,9 @@ class EarlyRetrieval:
             await cancel_and_wait(self._listing)
 
     async def _list(self) -> Inventory | GatewayError:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEAD_START_S):
+                await self._has_begun.wait()
         try:
             return await self._ask()
         except GatewayError as error:
@@ -125,7 +133,7 @@ class EarlyRetrieval:
 
     @asynccontextmanager
     async def unless_refuted(self) -> AsyncIterator[None]:
-        """Give the block up when the archive fails to list the instances, or says that there are none.
+        """Open the operation in the block; given up when the archive fails to list the instances, or there are none.
 
         Raises
         ------
@@ -145,6 +153,7 @@ class EarlyRetrieval:
                 try:
                     yield
                 finally:
+                    self._has_begun.set()
                     is_open = False  # it may be called once more: callbacks of what has ended are on their way
         except TimeoutError:
             if not deadline.expired():
