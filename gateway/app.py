@@ -161,6 +161,7 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             keepalive_timeout=KEEPALIVE_S,
             shutdown_timeout=settings.http.shutdown_grace_s + CLEANUP_S,
             read_bufsize=BODY_READ_BYTES,
+            auto_decompress=False,
             max_line_size=MAX_HEAD_LINE_BYTES,
             max_field_size=MAX_HEAD_LINE_BYTES,
         )

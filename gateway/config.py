@@ -109,6 +109,7 @@ class HttpSettings(_Section):
     body_timeout_s: Seconds = 60  # no byte of an upload for this long
     write_timeout_s: Seconds = 60  # the client takes nothing for this long: the archive is not held for it
     max_body_bytes: int = Field(default=0, ge=0)  # 0: no limit, uploads are streamed and never held
+    max_decoded_bytes: int = Field(default=4_294_967_296, ge=0)  # of a compressed upload: a bomb; 0: no limit
     require_accept: bool = False  # PS3.18 §8.7.5 wants 406 without Accept; HTTP means */*; viewers rely on HTTP
     cors_origins: tuple[str, ...] = ()  # origins of web viewers served from elsewhere; "*" for any
     shutdown_grace_s: SecondsOrNone = 30  # running streams may finish within this after a stop signal
@@ -211,6 +212,7 @@ class StoreSettings(_Section):
     """STOW-RS."""
 
     max_instance_bytes: int = Field(default=0, ge=0)  # 0: none
+    max_instances: int = Field(default=0, ge=0)  # parts of one request; 0: none, what is kept of each is small
     max_head_bytes: int = Field(default=4_194_304, ge=65_536)  # held of each instance while looking for its UIDs
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "TooLarge",
     "UndecodableResponse",
     "UnknownResource",
+    "UnsupportedCoding",
     "UnsupportedMediaType",
     "UploadTimeout",
 ]
@@ -100,13 +101,22 @@ class UnsupportedMediaType(RequestError):
         self.supported = tuple(supported)
 
 
-class TooLarge(RequestError):
-    """The request body, or one instance in it, is over a configured limit of `limit` bytes."""
+class UnsupportedCoding(RequestError):
+    """The request's Content-Encoding is not taken here; `supported` lists those that are (RFC 9110 §15.5.16)."""
 
-    def __init__(self, what: str, limit: int) -> None:
-        super().__init__(f"{what} is over the limit of {limit}")
+    def __init__(self, supported: Sequence[str]) -> None:
+        super().__init__("the Content-Encoding is not supported")
+        self.supported = tuple(supported)
+
+
+class TooLarge(RequestError):
+    """The request body, or one instance in it, is over a configured limit of `limit` bytes, or of another `unit`."""
+
+    def __init__(self, what: str, limit: int, unit: str = "bytes") -> None:
+        super().__init__(f"{what} is over the limit of {limit} {unit}")
         self.what = what
         self.limit = limit
+        self.unit = unit
 
 
 class SearchTooBroad(RequestError):

@@ -159,8 +159,15 @@ def _unsupported_media_type(error: errors.UnsupportedMediaType) -> StatusReport:
     )
 
 
+def _unsupported_coding(error: errors.UnsupportedCoding) -> StatusReport:
+    supported = ", ".join(error.supported)
+    return StatusReport(
+        415, f"this Content-Encoding is not supported; supported: {supported}", {"Accept-Encoding": supported}
+    )
+
+
 def _too_large(error: errors.TooLarge) -> StatusReport:
-    return StatusReport(413, f"{error.what} is over the limit of {error.limit} bytes", _CLOSE)
+    return StatusReport(413, f"{error.what} is over the limit of {error.limit} {error.unit}", _CLOSE)
 
 
 _CLOSE = {"Connection": "close"}  # the rest of the request body is not waited for
@@ -317,6 +324,7 @@ _VERDICTS: dict[type, Callable[[Any], StatusReport]] = {
     errors.UnknownResource: _unknown_resource,
     errors.NotAcceptable: _not_acceptable,
     errors.UnsupportedMediaType: _unsupported_media_type,
+    errors.UnsupportedCoding: _unsupported_coding,
     errors.TooLarge: _too_large,
     errors.SearchTooBroad: _worded(413, "the search would visit more than is configured; narrow it"),
     errors.MalformedBody: _worded(400, "the request body is not well formed or ends early", _CLOSE),

@@ -1,7 +1,8 @@
 """The body of an upload, piece by piece, within its limits of size and silence.
 
 The only reader of ``request.content``. Nothing is kept: the next piece is read when the one before was dealt
-with, so an archive that takes its time slows the client down through TCP.
+with, so an archive that takes its time slows the client down through TCP. aiohttp must not undo Content-Encoding
+(``auto_decompress=False``): it is undone here, in small steps.
 """
 
 from __future__ import annotations
@@ -9,20 +10,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from aiohttp import http_exceptions, web
+from aiohttp import hdrs, http_exceptions, web
 
 from gateway.errors import MalformedBody, TooLarge, UploadTimeout
+from gateway.web.content_coding import BodyDecoder
 
 __all__ = ["iter_body"]
 
 
-async def iter_body(request: web.Request, *, max_bytes: int, timeout_s: float) -> AsyncGenerator[bytes, None]:
+async def iter_body(
+    request: web.Request, *, max_bytes: int, timeout_s: float, max_decoded: int = 0
+) -> AsyncGenerator[bytes, None]:
     """Yield the request body as it arrives.
 
     Parameters
     ----------
     max_bytes : int
         Longest body taken, 0 for no limit. Counted after any Content-Encoding is undone.
+    max_decoded : int
+        The same for a compressed body only.
     timeout_s : float
         Longest silence of the client, in seconds. Time spent by the consumer does not count.
 
@@ -35,10 +41,24 @@ async def iter_body(request: web.Request, *, max_bytes: int, timeout_s: float) -
     ------
     TooLarge, UploadTimeout
         A limit was passed.
+    UnsupportedCoding
+        A Content-Encoding that is not taken.
     MalformedBody
-        The connection or the transfer coding broke before the end.
+        The connection, the transfer coding or the compressed data broke before the end.
     """
+    decoder = BodyDecoder(request.headers.get(hdrs.CONTENT_ENCODING, ""), max_decoded)
     received = 0
+    async for raw in _iter_raw(request, timeout_s):
+        for piece in decoder.decode(raw):
+            received += len(piece)
+            if max_bytes and received > max_bytes:
+                raise TooLarge("the request body", max_bytes)
+            yield piece
+    decoder.finish()
+
+
+async def _iter_raw(request: web.Request, timeout_s: float) -> AsyncGenerator[bytes, None]:
+    """Yield what is received, chunks of the transfer coding undone."""
     while True:
         try:
             async with asyncio.timeout(timeout_s):
@@ -49,7 +69,4 @@ async def iter_body(request: web.Request, *, max_bytes: int, timeout_s: float) -
             raise MalformedBody("the request body ends early") from error
         if not piece:
             return
-        received += len(piece)
-        if max_bytes and received > max_bytes:
-            raise TooLarge("the request body", max_bytes)
         yield piece

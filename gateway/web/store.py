@@ -73,7 +73,8 @@ class StoreHandlers:
     async def _iter_events(self, request: web.Request, boundary: str | None) -> AsyncGenerator[BodyEvent, None]:
         """Yield the events of the body; one that is an instance by itself counts as a single part."""
         http = self._backend.http
-        async with aclosing(iter_body(request, max_bytes=http.max_body_bytes, timeout_s=http.body_timeout_s)) as body:
+        limits = {"max_bytes": http.max_body_bytes, "max_decoded": http.max_decoded_bytes}
+        async with aclosing(iter_body(request, timeout_s=http.body_timeout_s, **limits)) as body:
             if boundary is None:
                 yield PartStart({"content-type": request.headers[hdrs.CONTENT_TYPE]})
                 async for piece in body:

@@ -7,7 +7,9 @@ what the same archive holds after DCMTK's dcmsend has stored the same files; the
 from __future__ import annotations
 
 import asyncio
+import gzip
 import random
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from pynetdicom.dsutils import split_dataset
 
 from gateway.app import Gateway, run_gateway
 from gateway.codecs.head import HeadReader
-from gateway.config import BackendSettings, DimseSettings, GatewaySettings, HttpSettings
+from gateway.config import BackendSettings, DimseSettings, GatewaySettings, HttpSettings, StoreSettings
 from gateway.errors import DecodeError
 from gateway.sandbox.archive import SandboxArchive
 from gateway.sandbox.behaviour import Behaviour, Disturbance, Fault, Moment
@@ -101,9 +103,13 @@ class Outcome:
 
 
 @asynccontextmanager
-async def open_site(ae_title: str, port: int, **backend: Any) -> AsyncIterator[Site]:
+async def open_site(
+    ae_title: str, port: int, limits: dict[str, dict[str, Any]] | None = None, **backend: Any
+) -> AsyncIterator[Site]:
+    limits = limits or {}
     settings = GatewaySettings(
-        http=HttpSettings(listen=f"{LOOPBACK}:0", shutdown_grace_s=1),
+        http=HttpSettings(listen=f"{LOOPBACK}:0", shutdown_grace_s=1, **limits.get("http", {})),
+        store=StoreSettings(**limits.get("store", {})),
         dimse=DimseSettings(listen=None),
         backends={"main": BackendSettings(ae_title=ae_title, host=LOOPBACK, port=port, **backend)},
     )
@@ -242,6 +248,41 @@ async def test_bodies_of_every_form_store_the_same(sandbox: SandboxArchive) -> N
             status, _ = await site.post(body, url, content_type)
             assert status == 200
     assert held_by(sandbox) == {sop_uid(number): make_data_set(number) for number in range(1, 7)}
+
+
+async def test_compressed_bodies_and_bodies_sent_on_invitation(sandbox: SandboxArchive) -> None:
+    async with open_site(sandbox.ae_title, sandbox.port) as site:
+        forms = {
+            1: (
+                gzip.compress(multipart([instance(1)])),
+                {"Content-Encoding": "gzip", "Content-Type": multipart_type()},
+            ),
+            2: (zlib.compress(instance(2)), {"Content-Encoding": "deflate", "Content-Type": "application/dicom"}),
+            3: (iter_pieces(gzip.compress(instance(3)), 50), {"Content-Encoding": "gzip"}),
+            4: (instance(4), {"Expect": "100-continue"}),
+            5: (iter_pieces(instance(5), 50), {"Expect": "100-continue"}),
+        }
+        for number, (body, headers) in forms.items():
+            headers = {"Content-Type": "application/dicom"} | headers
+            async with site.client.post(site.url, data=body, headers=headers) as response:
+                outcome = Outcome(await response.json(content_type=None))
+            assert (response.status, outcome.stored) == (200, {sop_uid(number)})
+        headers = {"Content-Type": "application/dicom", "Content-Encoding": "br"}
+        async with site.client.post(site.url, data=instance(9), headers=headers) as response:
+            assert response.status == 415 and response.headers["Accept-Encoding"] == "gzip, deflate"
+    assert held_by(sandbox) == {sop_uid(number): make_data_set(number) for number in range(1, 6)}
+
+
+async def test_limits_of_compressed_bodies_and_of_parts(sandbox: SandboxArchive) -> None:
+    bomb = gzip.compress(instance(1, pixels=bytes(30_000_000)))
+    headers = {"Content-Type": "application/dicom", "Content-Encoding": "gzip"}
+    limits = {"http": {"max_decoded_bytes": 1_000_000}, "store": {"max_instances": 2}}
+    async with open_site(sandbox.ae_title, sandbox.port, limits=limits) as site:
+        async with site.client.post(site.url, data=BytesIO(bomb), headers=headers) as response:
+            assert response.status == 413
+        status, outcome = await site.post(multipart(instance(number) for number in range(3)))
+        assert (status, outcome.stored, outcome.others) == (202, uids([0, 1]), [0xA700])
+    assert set(held_by(sandbox)) == uids([0, 1])
 
 
 async def test_many_small_parts_over_four_associations(sandbox: SandboxArchive) -> None:

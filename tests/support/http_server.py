@@ -13,7 +13,7 @@ __all__ = ["serve"]
 @asynccontextmanager
 async def serve(app: web.Application) -> AsyncIterator[str]:
     """Run `app` on a free port of loopback; yields ``http://127.0.0.1:port``."""
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1, auto_decompress=False)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -19,7 +19,7 @@ def test_every_exception_is_exported_and_of_the_family() -> None:
         (errors.BadParameter("limit", "not a number"), "limit: not a number"),
         (errors.UnknownResource("study"), "study not found"),
         (errors.UnsupportedMediaType("", ["a/b"]), "Content-Type (none) is not supported"),
-        (errors.TooLarge("the body", 5), "the body is over the limit of 5"),
+        (errors.TooLarge("the body", 5), "the body is over the limit of 5 bytes"),
         (errors.DecodeError("no item", offset=7, path="00400275"), "no item at byte 7 in 00400275"),
         (errors.DecodeError("no item"), "no item"),
         (

@@ -176,7 +176,11 @@ class _StoreRequest:
         ------
         BackendError, ShuttingDown
             The archive cannot be reached, and nothing was or may yet be stored: the rest need not be read.
+        TooLarge
+            More parts than are taken.
         """
+        if isinstance(event, InstanceStart | NoInstance):
+            self._check_count()
         match event:
             case InstanceStart(head=head):
                 await self._begin(head)
@@ -189,6 +193,11 @@ class _StoreRequest:
                 self._results.append(Unreadable())
         if self._unreachable is not None and not self._acknowledged and not self._unanswered:
             raise self._unreachable
+
+    def _check_count(self) -> None:
+        limit = self._settings.max_instances
+        if limit and len(self._results) >= limit:
+            raise TooLarge("the number of parts", limit, "parts")
 
     # --- an instance ---
 

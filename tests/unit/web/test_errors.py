@@ -32,6 +32,7 @@ SAMPLES: list[tuple[GatewayError, int]] = [
     (errors.UnknownResource("study"), 404),
     (errors.NotAcceptable(["application/dicom+json"]), 406),
     (errors.UnsupportedMediaType(SECRET, ["application/dicom"]), 415),
+    (errors.UnsupportedCoding(["gzip"]), 415),
     (errors.TooLarge("the request body", 10), 413),
     (errors.SearchTooBroad(), 413),
     (errors.MalformedBody("the multipart body ends without its closing boundary"), 400),

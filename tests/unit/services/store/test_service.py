@@ -427,6 +427,15 @@ async def test_an_instance_over_the_limit_fails_alone() -> None:
         await store(archive, parts[1:2], max_instance_bytes=10_000)
 
 
+async def test_more_parts_than_are_taken() -> None:
+    archive = make_archive()
+    parts = [instance(1), GARBAGE, instance(2), instance(3)]
+    assert await store(archive, parts, max_instances=4) == [stored(1), Unreadable(), stored(2), stored(3)]
+    assert await store(archive, parts, max_instances=3) == [stored(1), Unreadable(), stored(2), Unreadable(0xA700)]
+    with pytest.raises(TooLarge, match="2 parts"):
+        await store(archive, [GARBAGE] * 3, max_instances=2)
+
+
 async def test_an_archive_that_breaks_off_within_an_instance() -> None:
     lost = AssociationAborted("FAKE", 0, 0)
 
