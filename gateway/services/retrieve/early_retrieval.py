@@ -24,7 +24,8 @@ from gateway.services.retrieve.attempts import Attempt, plan_attempts
 from gateway.services.retrieve.context_offers import can_offer_all
 from gateway.services.retrieve.held_classes import HeldClasses
 from gateway.services.retrieve.inventories import Inventories
-from gateway.services.retrieve.inventory import Inventory
+from gateway.services.retrieve.inventory import Inventory, SeriesRow
+from gateway.services.retrieve.inventory_queries import list_instances
 from gateway.services.retrieve.received_instance import ReceivedInstance
 from gateway.services.retrieve.transfer_demand import TransferDemand
 from gateway.tasks import cancel_and_wait, start_task
@@ -55,8 +56,10 @@ class EarlyRetrieval:
         The series that everything under `path` is in; "" where there may be several.
     attempt, classes
         How to ask, and the classes to offer.
-    ask
-        Takes the inventory.
+    list_all
+        Has the archive list the instances: an inventory of nothing but their UIDs.
+    describe
+        Takes the whole inventory, for when something is missing.
 
     Attributes
     ----------
@@ -66,20 +69,22 @@ class EarlyRetrieval:
 
     def __init__(
         self,
-        archive: Archive,
+        ae_title: str,
         path: ResourcePath,
         series: str,
         attempt: Attempt,
         classes: tuple[str, ...],
-        ask: AskInventory,
+        list_all: AskInventory,
+        describe: AskInventory,
     ) -> None:
         self.path = path
         self.attempt = attempt
         self.classes = classes
         self.delivered: set[str] = set()
-        self._ae_title = archive.ae_title
+        self._ae_title = ae_title
         self._series = series
-        self._ask = ask
+        self._list_all = list_all
+        self.describe = describe
         self._listing: asyncio.Task[Inventory | GatewayError] | None = None
         self._has_begun = asyncio.Event()
 
@@ -99,13 +104,13 @@ class EarlyRetrieval:
             async with asyncio.timeout(HEAD_START_S):
                 await self._has_begun.wait()
         try:
-            return await self._ask()
+            return await self._list_all()
         except GatewayError as error:
             return error
 
     @property
     def is_listed(self) -> bool:
-        """Whether :meth:`take_inventory` answers or raises at once."""
+        """Whether :meth:`take_list` answers or raises at once."""
         return self._answer is not None and not isinstance(self._answer, PoolTimeout)
 
     @property
@@ -113,7 +118,7 @@ class EarlyRetrieval:
         listing = self._listing
         return listing.result() if listing is not None and listing.done() and not listing.cancelled() else None
 
-    async def take_inventory(self) -> Inventory:
+    async def take_list(self) -> Inventory:
         """Wait until the archive has listed the instances.
 
         Raises
@@ -126,7 +131,7 @@ class EarlyRetrieval:
         assert self._listing is not None
         answer = await self._listing
         if isinstance(answer, PoolTimeout):  # perhaps what it waited for was held by this very request
-            return await self._ask()
+            return await self._list_all()
         if isinstance(answer, GatewayError):
             raise answer
         return answer
@@ -138,7 +143,7 @@ class EarlyRetrieval:
         Raises
         ------
         UnknownResource, BackendError
-            As :meth:`take_inventory`.
+            As :meth:`take_list`.
         """
         assert self._listing is not None
         is_open = True
@@ -158,7 +163,7 @@ class EarlyRetrieval:
         except TimeoutError:
             if not deadline.expired():
                 raise
-            await self.take_inventory()
+            await self.take_list()
 
     # --- what arrives before it is known ---
 
@@ -176,7 +181,7 @@ class EarlyRetrieval:
         lead: list[Buffer] = []
         series = self._series or await self._read_series(store, lead)
         if not series:
-            held = (await self.take_inventory()).instances.get(uid)
+            held = (await self.take_list()).instances.get(uid)
             series = (held.path.series or "") if held is not None else ""
         if not series:
             return None
@@ -224,22 +229,21 @@ class EarlyRetrievals:
         """
         if path.level is Level.IMAGE or not self._is_affordable:
             return await self._inventories.take(path)
+        if (known := self._inventories.find(path)) is not None:
+            return known
         if classes := self._classes.find(path):
-            early = await self._prepare(path, "", demand, classes, lambda: self._take(path))
-            return early or await self._take(path)
+            return await self._prepare(path, (), demand, classes) or await self.take(path)
         pending = await self._inventories.begin(path)
         rows = pending.series
-
-        async def complete() -> Inventory:
-            inventory = await pending.complete()
-            self._classes.note_inventory(inventory, rows)
-            return inventory
-
         classes = () if pending.is_complete else self._classes.guess(rows)
-        only = rows[0].uid if len(rows) == 1 else ""
-        return await self._prepare(path, only, demand, classes, complete) or await complete()
+        if (early := await self._prepare(path, rows, demand, classes)) is not None:
+            return early
+        inventory = await pending.complete()
+        self._classes.note_inventory(inventory, rows)
+        return inventory
 
-    async def _take(self, path: ResourcePath) -> Inventory:
+    async def take(self, path: ResourcePath) -> Inventory:
+        """All that the archive tells of the instances under `path`; raises as :meth:`ask`."""
         inventory = await self._inventories.take(path)
         self._classes.note_inventory(inventory)
         return inventory
@@ -259,7 +263,7 @@ class EarlyRetrievals:
         return self._archive.pool.spare_count >= ASSOCIATIONS and not self._classes.tells_unavailable
 
     async def _prepare(
-        self, path: ResourcePath, series: str, demand: TransferDemand, classes: tuple[str, ...], ask: AskInventory
+        self, path: ResourcePath, rows: tuple[SeriesRow, ...], demand: TransferDemand, classes: tuple[str, ...]
     ) -> EarlyRetrieval | None:
         if not classes or not self._is_affordable:
             return None
@@ -269,4 +273,11 @@ class EarlyRetrievals:
             return None
         if not attempt.by_move and not can_offer_all(attempt.choice, classes):
             return None
-        return EarlyRetrieval(self._archive, path, path.series or series, attempt, classes, ask)
+        series = path.series or (rows[0].uid if len(rows) == 1 else "")
+
+        async def list_all() -> Inventory:
+            inventory = await list_instances(self._archive, path, rows)
+            self._classes.note_inventory(inventory, rows)
+            return inventory
+
+        return EarlyRetrieval(self._archive.ae_title, path, series, attempt, classes, list_all, lambda: self.take(path))

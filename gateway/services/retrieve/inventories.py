@@ -121,7 +121,7 @@ class Inventories:
         BackendError
             The archive failed.
         """
-        if (known := self._find(path)) is not None:
+        if (known := self.find(path)) is not None:
             return known
         return await self._ask(path, lambda: take_inventory(self._archive, path))
 
@@ -135,7 +135,7 @@ class Inventories:
         BackendError
             The archive failed.
         """
-        known = self._find(path)
+        known = self.find(path)
         if known is None and path.instance is not None:
             known = await self.take(path)
         if known is not None:
@@ -147,7 +147,7 @@ class Inventories:
 
     async def take_below(self, path: ResourcePath, series: Rows) -> Inventory:
         """As `take` for a study or series whose `series` are known, which saves asking for them."""
-        if (known := self._find(path)) is not None:
+        if (known := self.find(path)) is not None:
             return known
         return await self._ask(path, lambda: complete_inventory(self._archive, path, series))
 
@@ -208,7 +208,7 @@ class Inventories:
 
         return await (self._asking.run(path, work) if self._fresh_s else work())
 
-    def _find(self, path: ResourcePath) -> Inventory | None:
+    def find(self, path: ResourcePath) -> Inventory | None:
         """What fresh answers say about `path`: one for itself, for its series or for its study."""
         for wider in dict.fromkeys((path, ResourcePath(path.study, path.series), ResourcePath(path.study))):
             answer = self._inventories.get(wider)

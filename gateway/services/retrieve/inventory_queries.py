@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -19,7 +19,17 @@ from gateway.errors import UnknownResource
 from gateway.resources import Level, ResourcePath
 from gateway.services.retrieve.inventory import HeldInstance, Inventory, SeriesRow
 
-__all__ = ["complete_inventory", "describe_study", "digest_row", "list_series", "take_inventory", "unique_keys"]
+__all__ = [
+    "complete_inventory",
+    "describe_study",
+    "digest_row",
+    "list_instances",
+    "list_series",
+    "take_inventory",
+    "unique_keys",
+]
+
+_Keys: TypeAlias = dict[str, dict[str, Any]]
 
 QUERY_LEVEL = "00080052"
 STUDY_UID, SERIES_UID, INSTANCE_UID, CLASS_UID = "0020000D", "0020000E", "00080018", "00080016"
@@ -31,7 +41,7 @@ SERIES_AT_ONCE = 4
 
 _DIGEST_BYTES = 16
 
-_IMAGE_KEYS = {
+_IMAGE_KEYS: _Keys = {
     CLASS_UID: {"vr": "UI"},
     INSTANCE_UID: {"vr": "UI"},
     AVAILABILITY: {"vr": "CS"},
@@ -39,6 +49,7 @@ _IMAGE_KEYS = {
     SERIES_UID: {"vr": "UI"},
     INSTANCE_NUMBER: {"vr": "IS"},
 }
+_UID_KEYS: _Keys = {INSTANCE_UID: {"vr": "UI"}, SERIES_UID: {"vr": "UI"}}
 _SERIES_KEYS = {
     SERIES_UID: {"vr": "UI"},
     MODALITY: {"vr": "CS"},
@@ -89,7 +100,7 @@ async def take_inventory(archive: Archive, path: ResourcePath) -> Inventory:
     """
     if path.series is None and not (await archive.query_capabilities()).relational:
         return await complete_inventory(archive, path, await list_series(archive, path))
-    inventory = _gather(path, await _list_images(archive, path), ())
+    inventory = _gather(path, await _list_images(archive, path, _IMAGE_KEYS), ())
     if not inventory.tells_classes:
         above = ResourcePath(path.study, path.series)
         inventory.modalities.update({row.uid: row.modality for row in await list_series(archive, above)})
@@ -106,9 +117,28 @@ async def complete_inventory(archive: Archive, path: ResourcePath, series: tuple
     BackendError
         The archive failed.
     """
+    return await _complete(archive, path, series, _IMAGE_KEYS)
+
+
+async def list_instances(archive: Archive, path: ResourcePath, series: tuple[SeriesRow, ...] = ()) -> Inventory:
+    """As `take_inventory` of a study or series, but nothing of the instances save their UIDs.
+
+    An archive (Orthanc) may have to open every file to tell more; this takes it a third of the time.
+
+    Parameters
+    ----------
+    series
+        Those under `path`; asked for if need be where they are not known.
+    """
+    if not series and path.series is None and not (await archive.query_capabilities()).relational:
+        series = await list_series(archive, path)
+    return await _complete(archive, path, series, _UID_KEYS)
+
+
+async def _complete(archive: Archive, path: ResourcePath, series: tuple[SeriesRow, ...], keys: _Keys) -> Inventory:
     if path.series is not None or (await archive.query_capabilities()).relational:
-        return _gather(path, await _list_images(archive, path), series)
-    return _gather(path, await _walk_series(archive, path.study, [row.uid for row in series]), series)
+        return _gather(path, await _list_images(archive, path, keys), series)
+    return _gather(path, await _walk_series(archive, path.study, [row.uid for row in series], keys), series)
 
 
 async def list_series(archive: Archive, path: ResourcePath) -> tuple[SeriesRow, ...]:
@@ -160,12 +190,12 @@ def unique_keys(level: Level, path: ResourcePath) -> dict[str, dict[str, Any]]:
     return keys
 
 
-async def _walk_series(archive: Archive, study: str, series: Iterable[str]) -> list[HeldInstance]:
+async def _walk_series(archive: Archive, study: str, series: Iterable[str], keys: _Keys) -> list[HeldInstance]:
     gate = asyncio.Semaphore(SERIES_AT_ONCE)
 
     async def list_one(uid: str) -> list[HeldInstance]:
         async with gate:
-            return await _list_images(archive, ResourcePath(study, uid))
+            return await _list_images(archive, ResourcePath(study, uid), keys)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -175,9 +205,9 @@ async def _walk_series(archive: Archive, study: str, series: Iterable[str]) -> l
     return [instance for task in tasks for instance in task.result()]
 
 
-async def _list_images(archive: Archive, path: ResourcePath) -> list[HeldInstance]:
+async def _list_images(archive: Archive, path: ResourcePath, keys: _Keys) -> list[HeldInstance]:
     held: list[HeldInstance] = []
-    async with archive.find(_IMAGE_KEYS | unique_keys(Level.IMAGE, path)) as matches:
+    async with archive.find(keys | unique_keys(Level.IMAGE, path)) as matches:
         async for match in matches:
             model = read_data_set(match.data, match.transfer_syntax, "ISO_IR 6")
             series = path.series or _first(model, SERIES_UID)

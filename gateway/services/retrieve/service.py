@@ -195,13 +195,13 @@ class InstanceStream:
                 self._learn_from(error, attempt)
             self._tried.add(attempt.by_move)
             if not self.expected:
-                self._take_up(await early.take_inventory(), early.delivered)
+                self._take_up(await early.take_list(), early.delivered)
         if early.delivered:
             self._broken = 0
 
     async def _admit_early(self, early: EarlyRetrieval, store: StoreSubOperation) -> ReceivedInstance | None:
         if not self.expected and (early.is_listed or not self._demand.admits(store.transfer_syntax_uid)):
-            self._take_up(await early.take_inventory(), early.delivered)
+            self._take_up(await early.take_list(), early.delivered)
         return self._admit(store) if self.expected else await early.admit(store)
 
     # --- carrying out the plan ---
@@ -213,6 +213,8 @@ class InstanceStream:
                     yield instance
             if not self._missing:
                 return
+            delivered = [uid for uid in self._inventory.instances if uid not in self._missing]
+            self._take_up(await self._early.describe(), delivered)
         methods = await self._archive.list_retrieve_methods(self._inventory.list_classes(self._missing))
         plan = plan_attempts(
             self._demand,

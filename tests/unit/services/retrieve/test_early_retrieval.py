@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from gateway.resources import ResourcePath
 from gateway.sandbox import Behaviour
 from gateway.services.retrieve import inventories as inventories_module
 from gateway.services.retrieve.inventory import Inventory, SeriesRow
-from gateway.services.retrieve.inventory_queries import complete_inventory
+from gateway.services.retrieve.inventory_queries import complete_inventory, take_inventory
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 from gateway.tasks import running_tasks
 from tests.support.cancellation import iter_cancelled_runs, settle
@@ -48,6 +48,7 @@ class Watch:
         self.listing = asyncio.Event()
         self.sending = asyncio.Event()
         self.failures: list[GatewayError] = []
+        self.after_get: Callable[[], object] = lambda: None
         for event in (self.listing, self.sending):
             event.set()
         for name in ("find", "get", "move"):
@@ -64,6 +65,8 @@ class Watch:
             async with operate(keys, *arguments, **options) as operation:
                 yield operation
             self.steps.append("")
+            if name == "get":
+                self.after_get()
 
         return watched
 
@@ -293,6 +296,28 @@ async def test_an_archive_that_calls_instances_unavailable_is_asked_first_from_t
         watch = Watch(site, monkeypatch)
         await take(site, SERIES)
         assert watch.steps[:2] == ["find IMAGE", ""]
+
+
+async def test_what_is_told_of_instances_counts_as_long_as_none_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive sends nothing at first: then the whole inventory is taken, and it tells why."""
+
+    async def take_marked(archive: Any, path: ResourcePath) -> Inventory:
+        inventory = await take_inventory(archive, path)
+        inventory.instances["1.2.1.1.2"] = replace(inventory.instances["1.2.1.1.2"], availability="OFFLINE")
+        return inventory
+
+    async with open_site(tmp_path, retrieve="c-get") as site:
+        await take(site, SERIES)
+        monkeypatch.setattr(inventories_module, "take_inventory", take_marked)
+        watch = Watch(site, monkeypatch)
+        site.sandbox.behaviour = Behaviour(failing_suboperations=frozenset({1, 2, 3}))
+        watch.after_get = lambda: setattr(site.sandbox, "behaviour", Behaviour())
+        taken = await take(site, SERIES)
+        assert (set(taken.data_sets), taken.unavailable) == (SLICES - {"1.2.1.1.2"}, ("1.2.1.1.2",))
+        assert watch.steps.count("get SERIES") + watch.steps.count("get IMAGE") == 2
+        await check_clean(site)
 
 
 # --- leaving ---

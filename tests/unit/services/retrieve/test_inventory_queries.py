@@ -10,7 +10,7 @@ from gateway.dimse.archive import Archive, QueryCapabilities
 from gateway.errors import DimseStatusError, UnknownResource
 from gateway.resources import ResourcePath
 from gateway.services.retrieve.inventory import Inventory
-from gateway.services.retrieve.inventory_queries import list_series, take_inventory
+from gateway.services.retrieve.inventory_queries import list_instances, list_series, take_inventory
 from gateway.services.retrieve.storage_classes import guess_classes
 from gateway.tasks import running_tasks
 from tests.support.fake_archive import Behaviour, FakeArchive, instance
@@ -91,3 +91,29 @@ async def test_series_are_described_by_digests_that_change_with_them() -> None:
 async def test_counts_that_are_not_told() -> None:
     archive = make_archive(behaviour=Behaviour(leaves_out=frozenset({"00201209"})))
     assert [row.instance_count for row in await list_series(cast(Archive, archive), STUDY)] == [None, None]
+
+
+@pytest.mark.parametrize("relational", [False, True])
+@pytest.mark.parametrize("path", [STUDY, SERIES])
+@pytest.mark.parametrize("knows_series", [False, True])
+async def test_a_list_has_the_same_instances_and_asks_for_nothing_but_uids(
+    path: ResourcePath, relational: bool, knows_series: bool
+) -> None:
+    archive = make_archive(capabilities=QueryCapabilities(relational=relational))
+    series = await list_series(cast(Archive, archive), path) if knows_series else ()
+    archive.asked.clear()
+    listed = await list_instances(cast(Archive, archive), path, series)
+    assert archive.open_finds == 0 and running_tasks() == []
+    assert all(set(keys) == {"00080052", "0020000D", "0020000E", "00080018"} for keys in archive.asked_at("IMAGE"))
+    assert bool(archive.asked_at("SERIES")) is (path is STUDY and not relational and not knows_series)
+    whole = await take(make_archive(), path)
+    assert {uid: held.path for uid, held in listed.instances.items()} == {
+        uid: held.path for uid, held in whole.instances.items()
+    }
+    assert not listed.tells_classes
+
+
+@pytest.mark.parametrize("path", [ResourcePath("9"), ResourcePath("2", "1.2")])
+async def test_nothing_to_list(path: ResourcePath) -> None:
+    with pytest.raises(UnknownResource):
+        await list_instances(cast(Archive, make_archive()), path)
