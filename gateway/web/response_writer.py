@@ -67,6 +67,7 @@ class ResponseWriter:
         self._deflater = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW) if gzip else None
         self._gathered: list[Buffer] = []
         self._gathered_bytes = 0
+        self._loop = asyncio.get_running_loop()
         self._chunked = _find_chunked(request.writer)
         self._soon: asyncio.Handle | None = None
         self._undrained = False
@@ -90,7 +91,7 @@ class ResponseWriter:
         if self._gathered_bytes >= _GATHER_BYTES:
             await self.flush()
         elif self._soon is None and self._chunked is not None and self._deflater is None:
-            self._soon = asyncio.get_running_loop().call_soon(self._send_gathered, self._chunked)
+            self._soon = self._loop.call_soon(self._send_gathered, self._chunked)
 
     async def flush(self) -> None:
         """Send all that was given to `write`; waits and raises like it."""
