@@ -212,6 +212,7 @@ class StoreSettings(_Section):
     """STOW-RS."""
 
     max_instance_bytes: int = Field(default=0, ge=0)  # 0: none
+    reencode: bool = True  # Big Endian, deflated and the like to Explicit VR LE where the archive refuses them
     max_instances: int = Field(default=0, ge=0)  # parts of one request; 0: none, what is kept of each is small
     max_head_bytes: int = Field(default=4_194_304, ge=65_536)  # held of each instance while looking for its UIDs
 

@@ -322,6 +322,13 @@ class Association:
         self._check_usable()
         await self.write_parts(self._fragment(context_id, True, command_set))
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether a message has arrived that nobody has read, for instance an answer before its request was over."""
+        if not self._inbox:
+            self.settle_idle()
+        return bool(self._inbox)
+
     def frame_command(self, context_id: int, command: Command) -> list[bytes | memoryview]:
         """The PDUs of a command set, to be written together with the data set; see ``data_set_writer.py``."""
         self._check_usable()

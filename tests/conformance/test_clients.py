@@ -192,8 +192,10 @@ def test_an_annotation_server_searches_series_across_studies(site: Site, query: 
 @pytest.mark.parametrize("accept", ["application/dicom+json", 'multipart/related;type="application/dicom+xml"'])
 def test_a_desktop_viewer_searches(site: Site, path: str, count: int, accept: str) -> None:
     response = site.get(path, accept, Accept_Encoding="gzip")
-    assert (response.status, response.header("Content-Encoding")) == (200, "gzip")
-    body = gzip.decompress(response.body)
+    coding = response.header("Content-Encoding")
+    body = gzip.decompress(response.body) if coding else response.body
+    is_short = accept == JSON and len(body) <= 1_400  # one TCP segment, sent no faster compressed
+    assert (response.status, coding) == (200, "" if is_short else "gzip")
     tag = b'"00081190"' if accept == JSON else b'tag="00081190"'
     assert body.count(tag) == count
 

@@ -370,11 +370,18 @@ def test_a_transfer_syntax_the_archive_does_not_take(shelf: SandboxArchive) -> N
 
 def test_the_same_instance_twice_is_the_archives_decision(store_site: Site, shelf: SandboxArchive) -> None:
     """§10.5.2 does not regulate duplicates: both are sent, in their order, and both answers told."""
-    response = store(store_site, a_file(1, PatientName="A"), a_file(1, PatientName="B"))
+    response = store(store_site, a_file(1, PatientName="A"), a_file(1, PatientName="A"))
     assert (response.status, len(response.json[STORED]["Value"])) == (200, 2)
     assert len(shelf.index) == 1
+
+
+def test_other_content_under_the_same_uid_is_a_duplicate(store_site: Site, shelf: SandboxArchive) -> None:
+    """0111 (PS3.7 Annex C): what the archive has acknowledged in this request is not written over."""
+    response = store(store_site, a_file(1, PatientName="A"), a_file(1, PatientName="B"))
+    assert (response.status, reasons(response), stored_uids(response)) == (202, [0x0111], ["8.1.1"])
+    assert len(shelf.index) == 1
     (result,) = store_site.get("/studies").json
-    assert result["00100010"]["Value"][0]["Alphabetic"] == "B"
+    assert result["00100010"]["Value"][0]["Alphabetic"] == "A"
 
 
 def test_a_truncated_body_tells_what_was_stored(store_site: Site) -> None:

@@ -336,6 +336,20 @@ async def test_refused_classes_and_syntaxes(dcmqrscp: DcmqrscpPeer) -> None:
     assert (refused, alone.failed) == (409, {sop_uid(2201): 0x0122})
 
 
+async def test_refused_syntaxes_are_changed_where_nothing_is_lost(dcmqrscp: DcmqrscpPeer) -> None:
+    deflated = make_file(zlib.compress(make_data_set(2701), wbits=-15), "1.2.840.10008.1.2.1.99")
+    async with open_site(dcmqrscp.ae_title, dcmqrscp.dicom_port) as site:
+        status, outcome = await site.post(multipart([deflated, instance(2702)]))
+    assert (status, outcome.stored) == (200, uids([2701, 2702]))
+    held = {it.instance: it for it in list_contents(dcmqrscp).values()}
+    assert held[sop_uid(2701)].transfer_syntax == "1.2.840.10008.1.2.1"
+    assert read_values(held[sop_uid(2701)].content) == read_values(instance(2701))
+    limits = {"store": {"reencode": False}}
+    async with open_site(dcmqrscp.ae_title, dcmqrscp.dicom_port, limits=limits) as site:
+        status, outcome = await site.post(multipart([deflated]))
+    assert (status, outcome.failed) == (409, {sop_uid(2701): 0xC122})
+
+
 @pytest.mark.parametrize(
     ("status", "expected"), [(0xB000, 202), (0xA700, 503), (0x0124, 403), (0xA900, 409), (0xC123, 409), (0x0111, 409)]
 )

@@ -45,6 +45,8 @@ class FakeStoreArchive:
         Status of the C-STORE-RSP by SOP Instance UID.
     gates : dict
         Events to wait for before answering, by SOP Instance UID.
+    answers_after : float
+        Bytes of a data set after which it answers, though more is to come.
     """
 
     settings: BackendSettings = field(default_factory=lambda: BackendSettings(ae_title="FAKE", host="none"))
@@ -53,6 +55,7 @@ class FakeStoreArchive:
     interrupt: Callable[[int, Any], None] = lambda number, piece: None
     answer: Callable[[str], int | None] = lambda uid: 0
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
+    answers_after: float = float("inf")
     attempts: list[Attempt] = field(default_factory=list)
     busy: int = 0
     most_busy: int = 0
@@ -102,6 +105,11 @@ class _Operation:
         self._number = number
         self._attempt = attempt
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether as many bytes have come as the archive wants before it answers."""
+        return len(self._attempt.data) >= self._archive.answers_after
+
     async def write(self, piece: bytes | memoryview, *, more: bool = False) -> None:
         await asyncio.sleep(0)
         self._archive.interrupt(self._number, piece)
@@ -119,5 +127,6 @@ class _Operation:
             await self._archive.gates[uid].wait()
         self._archive.interrupt(self._number, None)
         status = self._archive.answer(uid)
-        self._attempt.outcome = "stored" if status == 0 else "answered"
+        if self._attempt.outcome == "sent":
+            self._attempt.outcome = "stored" if status == 0 else "answered"
         return Command(command_field=CommandField.C_STORE_RSP, status=status)

@@ -31,6 +31,12 @@ class StoreOperation:
         self._writer = DataSetWriter(association, context_id, association.frame_command(context_id, request))
         self._message_id = request.message_id
         self._timeout_s = timeout_s
+        self._is_ended = False
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the archive has answered already, before the end; it will hardly take the rest (PS3.7 §9.1.1)."""
+        return self._association.has_answer
 
     async def write(self, piece: bytes | memoryview, *, more: bool = False) -> None:
         """Send more of the data set; waits while the archive is slow. Raises as ``Association.send``.
@@ -42,9 +48,10 @@ class StoreOperation:
     async def end(self) -> None:
         """Send the last fragment; waits while the archive is slow. Raises as ``Association.send``."""
         await self._writer.finish()
+        self._is_ended = True
 
     async def finish(self) -> Command:
-        """Wait for C-STORE-RSP, whose status says how it went.
+        """Wait for C-STORE-RSP, whose status says how it went; before :meth:`end` the association stays unclean.
 
         Raises
         ------
@@ -60,7 +67,8 @@ class StoreOperation:
         ):
             raise UndecodableResponse(self._association.ae_title, "an answer to another request than C-STORE")
         await self._association.discard_data_set()
-        self._association.end_operation()
+        if self._is_ended:
+            self._association.end_operation()
         return command
 
 

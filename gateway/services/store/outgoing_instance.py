@@ -10,7 +10,7 @@ end, and keeps nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -18,6 +18,8 @@ import structlog
 
 from gateway.codecs import Buffer
 from gateway.codecs.head import InstanceHead
+from gateway.codecs.reencode import ExplicitLittleEndianEncoder
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.dimse.archive import Archive, StorageContext
 from gateway.dimse.scu.storage import InstanceToStore, StoreOperation
 from gateway.dimse.status import Category, status_category
@@ -38,29 +40,51 @@ class OutgoingInstance:
     head : InstanceHead
         What the instance says of itself.
     size : int
-        Bytes of the data set written so far.
+        Bytes of the data set sent so far.
     """
 
-    def __init__(self, head: InstanceHead, ae_title: str, stack: AsyncExitStack, operation: StoreOperation) -> None:
+    def __init__(
+        self,
+        head: InstanceHead,
+        ae_title: str,
+        stack: AsyncExitStack,
+        operation: StoreOperation,
+        encoder: ExplicitLittleEndianEncoder | None,
+    ) -> None:
         self.head = head
+        self._encoder = encoder
         self.size = 0
         self._ae_title = ae_title
         self._stack = stack
         self._operation = operation
 
     @classmethod
-    async def open(cls, archive: Archive, head: InstanceHead, offered: Collection[StorageContext]) -> Self:
-        """Lease an association and send C-STORE-RQ; the data set, its head included, is still to be written.
+    async def open(
+        cls, archive: Archive, head: InstanceHead, offered: Collection[StorageContext], *, reencodes: bool = False
+    ) -> Self:
+        """Lease an association and begin a C-STORE; the data set, its head included, is still to be written.
+
+        Parameters
+        ----------
+        reencodes
+            Send the data set in Explicit VR Little Endian; it is in another native or in the deflated syntax.
 
         Raises
         ------
         NoAcceptedContext, BackendError, ShuttingDown
             As ``Archive.store``; nothing is held then.
         """
-        instance = InstanceToStore(head.sop_class_uid, head.sop_instance_uid, head.transfer_syntax_uid)
+        transfer_syntax = EXPLICIT_VR_LE if reencodes else head.transfer_syntax_uid
+        instance = InstanceToStore(head.sop_class_uid, head.sop_instance_uid, transfer_syntax)
         stack = AsyncExitStack()
         operation = await stack.enter_async_context(archive.store(instance, offered))
-        return cls(head, archive.ae_title, stack, operation)
+        encoder = ExplicitLittleEndianEncoder(head.transfer_syntax_uid) if reencodes else None
+        return cls(head, archive.ae_title, stack, operation, encoder)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the archive has answered before the end: it wants no more."""
+        return self._operation.is_answered
 
     async def write(self, data: Buffer, *, more: bool = False) -> None:
         """Send more of the data set; waits while the archive is slow. `more`: the next piece or the end is at hand.
@@ -69,18 +93,26 @@ class OutgoingInstance:
         ------
         BackendError
             The archive is gone or takes nothing; the instance is to be cut.
+        DecodeError
+            It cannot be written in another transfer syntax; the same.
         """
-        self.size += len(data)
-        await self._operation.write(data, more=more)
+        await self._send((data,) if self._encoder is None else self._encoder.feed(data), more)
+
+    async def _send(self, pieces: Iterable[Buffer], more: bool) -> None:
+        for piece in pieces:
+            self.size += len(piece)
+            await self._operation.write(piece, more=more)
 
     async def end(self) -> None:
         """Send the last fragment: from here on the archive may keep the instance.
 
         Raises
         ------
-        BackendError
+        BackendError, DecodeError
             As :meth:`write`.
         """
+        if self._encoder is not None:
+            await self._send(self._encoder.finish(), more=True)
         await self._operation.end()
 
     async def finish(self) -> Failed | Stored:
@@ -98,6 +130,13 @@ class OutgoingInstance:
                 path = ResourcePath(head.study_uid, head.series_uid, head.sop_instance_uid)
                 return Stored(path, head.sop_class_uid, status if category is Category.WARNING else None)
         return Failed(head.sop_class_uid, head.sop_instance_uid, status)
+
+    async def take_early_answer(self) -> Failed:
+        """Take the answer that came before the end, and break off; what the archive has not had whole is not stored."""
+        result = await self.finish()
+        if isinstance(result, Failed):
+            return result
+        return Failed(self.head.sop_class_uid, self.head.sop_instance_uid, PROCESSING_FAILURE)
 
     async def cut(self) -> None:
         """End without the last fragment: the association is aborted, and the archive keeps nothing."""

@@ -11,6 +11,7 @@ bounded. So a request that waits for the pool never waits for what it blocks its
 What fails, fails alone as long as that is possible: an instance the archive refuses, a part that is no instance.
 An instance that comes twice is stored twice, one after the other, if its content is the same; other content under the
 UID of what the archive has acknowledged in this request is a duplicate (0111), and not stored.
+A data set whose transfer syntax is refused is written in Explicit VR Little Endian if that loses nothing.
 A class or transfer syntax refused once is refused at once for the rest of the request, and so is everything once the
 archive cannot be reached or no longer answers: each further try would cost another time limit.
 """
@@ -25,12 +26,13 @@ import structlog
 
 from gateway.codecs import Buffer
 from gateway.codecs.head import InstanceHead
-from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, IMPLICIT_VR_LE
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, IMPLICIT_VR_LE, get_transfer_syntax
 from gateway.config import StoreSettings
 from gateway.dimse.archive import Archive, StorageContext
 from gateway.errors import (
     AssociationRejected,
     BackendError,
+    DecodeError,
     DimseTimeout,
     GatewayError,
     MalformedBody,
@@ -165,6 +167,7 @@ class _StoreRequest:
         self._most_unanswered = min(archive.settings.store_associations, archive.settings.max_associations) - 1
         self._offered: dict[StorageContext, None] = {}
         self._refused: dict[tuple[str, str], int] = {}
+        self._reencoded: set[tuple[str, str]] = set()
         self._unreachable: GatewayError | None = None
         self._ended_by: RequestError | None = None
         self._acknowledged: dict[str, Fingerprint] = {}
@@ -216,17 +219,28 @@ class _StoreRequest:
     async def _open(self, head: InstanceHead) -> None:
         """Begin the C-STORE of an instance, unless the archive does not take it."""
         self._note_offer(head)
+        form = (head.sop_class_uid, head.transfer_syntax_uid)
         try:
-            self._part = await self._lease(head)
+            self._part = await self._lease(head, reencodes=form in self._reencoded)
         except NoAcceptedContext as error:
+            if error.result == 4 and form not in self._reencoded and self._may_reencode(head.transfer_syntax_uid):
+                self._reencoded.add(form)
+                await self._open(head)
+                return
             reason = _CONTEXT_REASONS.get(error.result, PROCESSING_FAILURE)
-            self._refused[head.sop_class_uid, head.transfer_syntax_uid] = reason
+            self._refused[form] = reason
             self._fail(head, reason)
         except (BackendError, ShuttingDown) as error:
             self._give_up(error)
             self._fail(head, _describe_fault(error), error)
 
-    async def _lease(self, head: InstanceHead) -> OutgoingInstance:
+    def _may_reencode(self, transfer_syntax_uid: str) -> bool:
+        """Whether the data set can be written in Explicit VR Little Endian without loss, and may."""
+        syntax = get_transfer_syntax(transfer_syntax_uid)
+        is_other = syntax.deflated or not (syntax.explicit_vr and syntax.little_endian)
+        return self._settings.reencode and is_other and not syntax.encapsulated
+
+    async def _lease(self, head: InstanceHead, *, reencodes: bool) -> OutgoingInstance:
         """Lease an association, on fewer side by side than before if the archive gives no more."""
         while True:
             await self._wait_for_room()
@@ -235,7 +249,7 @@ class _StoreRequest:
             unanswered = len(self._unanswered)
             try:
                 newest_first = tuple(reversed(self._offered))  # what does not fit into 128 contexts is cut off
-                return await OutgoingInstance.open(self._archive, head, newest_first)
+                return await OutgoingInstance.open(self._archive, head, newest_first, reencodes=reencodes)
             except BackendError as error:
                 if not unanswered or not _is_for_want_of_associations(error):
                     raise
@@ -248,8 +262,12 @@ class _StoreRequest:
             return
         try:
             await instance.write(data, more=more)
-        except BackendError as error:
+        except (BackendError, DecodeError) as error:
             await self._break_off(instance, error)
+        else:
+            if instance.is_answered:
+                self._part = None
+                self._results.append(await instance.take_early_answer())
 
     async def _finish(self, instance: OutgoingInstance, end: InstanceEnd) -> None:
         uid = instance.head.sop_instance_uid
@@ -262,7 +280,7 @@ class _StoreRequest:
             return
         try:
             await instance.end()  # here and not in the task, before which the next instance would be read
-        except BackendError as error:
+        except (BackendError, DecodeError) as error:
             await self._break_off(instance, error)
             return
         task = start_task(self._await_answer(instance, end.fingerprint), name="C-STORE response")
@@ -282,8 +300,12 @@ class _StoreRequest:
             self._give_up(result.error)
         return result
 
-    async def _break_off(self, instance: OutgoingInstance, error: BackendError) -> None:
-        """The archive takes no more of the instance under way."""
+    async def _break_off(self, instance: OutgoingInstance, error: BackendError | DecodeError) -> None:
+        """The archive takes no more of the instance under way, or it cannot be written as the archive wants it."""
+        if isinstance(error, DecodeError):
+            _log.info("store_instance_not_reencoded", reason=error.reason)
+            await self._cut(instance, CANNOT_UNDERSTAND)
+            return
         if isinstance(error, DimseTimeout):
             self._give_up(error)
         await self._cut(instance, PROCESSING_FAILURE, error)

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from gateway.dimse.association import Association
-from gateway.dimse.commands import CommandField
+from gateway.dimse.commands import Command, CommandField
 from gateway.dimse.scu.storage import InstanceToStore, store
 from gateway.dimse.uids import QR_TRANSFER_SYNTAXES
+from gateway.dimse.ul.events import Abort, TransportClosed
 from gateway.errors import (
     AssociationAborted,
     ConnectionLost,
@@ -141,6 +142,26 @@ async def test_an_archive_that_goes_in_mid_instance(how: str) -> None:
             async with store(association, INSTANCE, LONG_S) as operation:
                 while True:
                     await operation.write(bytes(100_000))
+        assert not association.is_clean
+
+
+async def test_an_answer_before_the_end_is_seen_and_leaves_the_association_unclean() -> None:
+    async def script(peer: PeerAssociation) -> None:
+        await peer.accept()
+        await peer.receive_event()
+        answer = Command(command_field=CommandField.C_STORE_RSP, message_id_being_responded_to=1, status=0xA700)
+        await peer.send(peer.context_for(CT_IMAGE_STORAGE), answer)
+        while not isinstance(await peer.receive_event(), TransportClosed | Abort):
+            pass
+
+    async with associated(script) as (association, _):
+        async with store(association, INSTANCE, LONG_S) as operation:
+            assert not operation.is_answered
+            async with asyncio.timeout(10):
+                while not operation.is_answered:
+                    await operation.write(bytes(100_000))
+                    await asyncio.sleep(0)
+            assert (await operation.finish()).status == 0xA700
         assert not association.is_clean
 
 

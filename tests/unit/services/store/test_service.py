@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from io import BytesIO
 from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import dcmread
 
 from gateway.codecs.multipart import MultipartReader, PartChunk, PartEnd, PartStart
+from gateway.codecs.transfer_syntax import DEFLATED, EXPLICIT_VR_BE
 from gateway.config import BackendSettings, StoreSettings
 from gateway.dimse.archive import Archive, StorageContext
 from gateway.errors import (
@@ -34,6 +38,7 @@ from gateway.services.store.service import READ_AHEAD_BYTES, StoreService
 from gateway.tasks import cancel_and_wait, running_tasks
 from tests.support.cancellation import iter_cancelled_runs, settle
 from tests.support.fake_store import FakeStoreArchive
+from tests.support.tokens import explicit
 from tests.support.uploads import (
     BOUNDARY,
     CT,
@@ -400,6 +405,59 @@ async def test_a_refused_transfer_syntax_does_not_stand_for_the_class() -> None:
     parts = [make_file(make_data_set(1), JPEG_LS), instance(2), make_file(make_data_set(3), JPEG_LS)]
     expected = [failed(1, 0xC122), stored(2), failed(3, 0xC122)]
     assert await store(make_archive(refuse=refuse), parts) == expected
+
+
+def refusing(*syntaxes: str) -> Callable[[int, Any], None]:
+    def refuse(number: int, instance: Any) -> None:
+        if instance.transfer_syntax_uid in syntaxes:
+            raise NoAcceptedContext("FAKE", instance.sop_class_uid, 4)
+
+    return refuse
+
+
+def make_big_endian(number: int) -> bytes:
+    """The same as `instance`, in Explicit VR Big Endian; its only numbers are those of Bits Allocated and zeros."""
+    data_set = dcmread(BytesIO(instance(number)))
+    values = {
+        it.tag: str(it.value).encode() + b"\0" * (len(str(it.value)) % 2) for it in data_set if it.VR in ("UI", "LO")
+    }
+    values |= {0x00280100: b"\0\x10", 0x7FE00010: data_set.PixelData}
+    return make_file(
+        b"".join(explicit(tag, data_set[tag].VR, values[tag], order=">") for tag in sorted(values)), EXPLICIT_VR_BE
+    )
+
+
+@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+async def test_a_refused_transfer_syntax_is_changed_where_nothing_is_lost(size: int) -> None:
+    archive = make_archive(refuse=refusing(EXPLICIT_VR_BE, DEFLATED, JPEG_LS))
+    deflated = make_file(zlib.compress(make_data_set(2), wbits=-15), DEFLATED)
+    parts = [make_big_endian(1), deflated, make_file(make_data_set(3), JPEG_LS), make_big_endian(4), instance(5)]
+    results = await store(archive, parts, size=size)
+    assert results == [stored(1), stored(2), failed(3, 0xC122), stored(4), stored(5)]
+    sent = [attempt for attempt in archive.attempts if attempt.outcome == "stored"]
+    assert [bytes(attempt.data) for attempt in sent] == [make_data_set(number) for number in (1, 2, 4, 5)]
+    assert {attempt.instance.transfer_syntax_uid for attempt in sent} == {EXPLICIT_VR_LE}
+    assert len(archive.attempts) == 4 + 3  # each refused once
+
+
+async def test_what_may_not_be_changed_or_cannot_be_read_fails_alone() -> None:
+    archive = make_archive(refuse=refusing(EXPLICIT_VR_BE, DEFLATED))
+    results = await store(archive, [make_big_endian(1), instance(2)], reencode=False)
+    assert results == [failed(1, 0xC122), stored(2)]
+    damaged = zlib.compress(make_data_set(3, pixels=bytes(range(256)) * 400), wbits=-15)
+    damaged = damaged[:-200] + b"\xff" * 200
+    results = await store(archive, [make_file(damaged, DEFLATED), instance(4)])
+    assert results == [failed(3, 0xC000), stored(4)]
+    assert archive.outcomes[-2:] == ["cut", "stored"]
+
+
+@pytest.mark.parametrize(("status", "reason"), [(0xA700, 0xA700), (0, 0x0110)])
+async def test_an_answer_before_the_end_ends_the_instance(status: int, reason: int) -> None:
+    archive = make_archive(answers_after=100_000, answer=lambda uid: status if uid == sop_uid(1) else 0)
+    large = instance(1, pixels=bytes(1_000_000))
+    assert await store(archive, [large, instance(2)], size=10_000) == [failed(1, reason), stored(2)]
+    assert archive.outcomes == ["cut", "stored"]
+    assert len(archive.attempts[0].data) < 120_000
 
 
 async def test_statuses_of_the_archive_are_told_as_they_are() -> None:
