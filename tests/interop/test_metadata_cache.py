@@ -24,6 +24,7 @@ from tests.support.wado import Answer, fetch
 ROOT = "1.2.826.0.1.3680043.8.498.77"
 KINDS = ("orthanc", "dcmqrscp")
 JSON, XML = "application/dicom+json", 'multipart/related; type="application/dicom+xml"'
+INSTANCES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 by_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -180,6 +181,21 @@ async def test_a_deletion_in_the_archive_is_seen(served: Served) -> None:
     assert len(models_of(await served.read("orthanc", "validating", study))) == 1
     orthanc.rest(f"/instances/{second}", method="DELETE")
     assert (await served.read("orthanc", "validating", study)).status == 404
+
+
+async def test_what_was_deleted_in_the_archive_is_not_missing_from_instances(served: Served) -> None:
+    """The inventory is trusted for an hour here; that it is wrong shows when an instance does not come."""
+    study = served.make_study("orthanc")
+    orthanc = served.peers["orthanc"]
+    assert isinstance(orthanc, OrthancPeer)
+    series = served.url("orthanc", "trusting", study).removesuffix("/metadata")
+    assert len((await fetch(series, INSTANCES)).parts) == 2
+    first, second = find_instances(orthanc, study)
+    orthanc.rest(f"/instances/{first}", method="DELETE")
+    answer = await fetch(series, INSTANCES)
+    assert (answer.status, len(answer.parts)) == (200, 1)
+    orthanc.rest(f"/instances/{second}", method="DELETE")
+    assert (await fetch(series, INSTANCES)).status == 404
 
 
 @by_kind

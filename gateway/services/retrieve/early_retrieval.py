@@ -58,8 +58,6 @@ class EarlyRetrieval:
         How to ask, and the classes to offer.
     list_all
         Has the archive list the instances: an inventory of nothing but their UIDs.
-    describe
-        Takes the whole inventory, for when something is missing.
 
     Attributes
     ----------
@@ -75,7 +73,6 @@ class EarlyRetrieval:
         attempt: Attempt,
         classes: tuple[str, ...],
         list_all: AskInventory,
-        describe: AskInventory,
     ) -> None:
         self.path = path
         self.attempt = attempt
@@ -84,7 +81,6 @@ class EarlyRetrieval:
         self._ae_title = ae_title
         self._series = series
         self._list_all = list_all
-        self.describe = describe
         self._listing: asyncio.Task[Inventory | GatewayError] | None = None
         self._has_begun = asyncio.Event()
 
@@ -242,6 +238,11 @@ class EarlyRetrievals:
         self._classes.note_inventory(inventory, rows)
         return inventory
 
+    async def ask_again(self, path: ResourcePath) -> Inventory:
+        """As :meth:`take`, but asked from now on: what was known before led to something that did not come."""
+        self._inventories.forget(path.study)
+        return await self.take(path)
+
     async def take(self, path: ResourcePath) -> Inventory:
         """All that the archive tells of the instances under `path`; raises as :meth:`ask`."""
         inventory = await self._inventories.take(path)
@@ -280,4 +281,4 @@ class EarlyRetrievals:
             self._classes.note_inventory(inventory, rows)
             return inventory
 
-        return EarlyRetrieval(self._archive.ae_title, path, series, attempt, classes, list_all, lambda: self.take(path))
+        return EarlyRetrieval(self._archive.ae_title, path, series, attempt, classes, list_all)

@@ -7,7 +7,7 @@ end is told by an exception, so that a response never ends well without being co
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import Self
 
@@ -29,6 +29,7 @@ from gateway.errors import (
     NoAcceptedContext,
     NotAcceptable,
     UndecodableResponse,
+    UnknownResource,
 )
 from gateway.resources import Level, ResourcePath
 from gateway.services.retrieve.attempts import (
@@ -76,6 +77,8 @@ class InstanceStream:
     ----------
     held
         What the target holds, or how to begin before that is known.
+    ask_again
+        Asks the archive anew what the target holds, for when something is missing.
     likely_classes
         What to offer first where the archive does not tell classes; empty for the common ones of each modality.
 
@@ -95,9 +98,11 @@ class InstanceStream:
         archive: Archive,
         held: Inventory | EarlyRetrieval,
         demand: TransferDemand,
+        ask_again: Callable[[], Awaitable[Inventory]],
         likely_classes: tuple[str, ...] = (),
     ) -> None:
         self._archive = archive
+        self._ask_again = ask_again
         self._likely_classes = likely_classes
         self.classes: dict[str, set[str]] = {}
         self._demand = demand
@@ -214,7 +219,7 @@ class InstanceStream:
             if not self._missing:
                 return
             delivered = [uid for uid in self._inventory.instances if uid not in self._missing]
-            self._take_up(await self._early.describe(), delivered)
+            self._take_up(await self._ask_again(), delivered)
         methods = await self._archive.list_retrieve_methods(self._inventory.list_classes(self._missing))
         plan = plan_attempts(
             self._demand,
@@ -240,7 +245,31 @@ class InstanceStream:
             if self._broken >= MAX_BROKEN_ATTEMPTS:
                 break
             _log.info("retrieval_incomplete", missing=len(self._missing), of=self.expected, scope=attempt.scope.name)
-        raise self._explain_missing()
+        if self._broken < MAX_BROKEN_ATTEMPTS:
+            await self._strike_out_deleted()
+        if self._missing:
+            raise self._explain_missing()
+
+    async def _strike_out_deleted(self) -> None:
+        """What the archive holds no longer is not missing: the inventory may be older than the retrieval.
+
+        Raises
+        ------
+        UnknownResource
+            There is nothing any more, nor was anything delivered.
+        """
+        try:
+            held = (await self._ask_again()).instances
+        except UnknownResource:
+            if not self._delivered:
+                raise
+            held = {}
+        except BackendError:
+            return
+        deleted = [uid for uid in self._missing if uid not in held]
+        if len(deleted) < self.expected:  # else others have taken their place, and the next request will get these
+            self.expected -= len(deleted)
+            self._missing = {uid: None for uid in self._missing if uid in held}
 
     def _note_class(self, instance: ReceivedInstance) -> None:
         self.classes.setdefault(instance.path.series or "", set()).add(instance.sop_class_uid)
@@ -378,7 +407,7 @@ class RetrieveService:
         """The same without sharing an operation with other requests."""
         held = await self._early.ask(path, demand)
         likely = self._early.list_likely_classes(held) if isinstance(held, Inventory) else ()
-        stream = InstanceStream(self._archive, held, demand, likely)
+        stream = InstanceStream(self._archive, held, demand, lambda: self._early.ask_again(path), likely)
         try:
             await stream.begin()
             yield stream

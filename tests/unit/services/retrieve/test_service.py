@@ -31,7 +31,7 @@ from gateway.services.retrieve.inventory_queries import take_inventory
 from gateway.services.retrieve.service import MAX_BROKEN_ATTEMPTS
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 from tests.support.cancellation import iter_cancelled_runs
-from tests.support.retrieve_site import INSTANCE, METHODS, SERIES, STUDY, open_site, take
+from tests.support.retrieve_site import INSTANCE, METHODS, SERIES, STUDY, Site, open_site, take
 from tests.unit.sandbox.conftest import make_instance, save
 
 EVERYTHING = {"1.2.1.1.1", "1.2.1.1.2", "1.2.1.1.3", "1.2.1.2.1"}
@@ -219,6 +219,60 @@ async def test_held_in_a_form_that_is_not_demanded(tmp_path: Path, method: str) 
         either = TransferDemand(((EXPLICIT_VR_LE,), ("1.2.840.10008.1.2.5",)))
         assert len((await take(site, ResourcePath("1.2.3"), either)).data_sets) == 1
         await site.check_clean()
+
+
+def delete(site: Site, *uids: str) -> None:
+    """As an administrator of the archive would."""
+    index = site.sandbox.index
+    for uid in uids:
+        index._database.execute("DELETE FROM instances WHERE sop_instance_uid = ?", (uid,))
+    index._database.commit()
+
+
+@by_each_method
+@pytest.mark.parametrize("path", [STUDY, SERIES], ids=["study", "series"])
+async def test_what_is_deleted_meanwhile_is_not_missing(tmp_path: Path, method: str, path: ResourcePath) -> None:
+    """The inventory is fresh enough to be trusted, and yet it is no longer true."""
+    async with open_site(tmp_path, fresh_s=60, retrieve=method) as site:
+        await site.inventories.take(STUDY)
+        delete(site, "1.2.1.1.2")
+        kept = {STUDY: EVERYTHING, SERIES: SLICES}[path] - {"1.2.1.1.2"}
+        assert set((await take(site, path)).data_sets) == kept
+        asked = site.sandbox.counters.gets + site.sandbox.counters.moves
+        assert set((await take(site, path)).data_sets) == kept
+        assert site.sandbox.counters.gets + site.sandbox.counters.moves == asked + 1  # now it is known
+        await site.check_clean()
+
+
+@by_each_method
+@pytest.mark.parametrize("path", [STUDY, SERIES, INSTANCE], ids=["study", "series", "instance"])
+async def test_where_all_is_deleted_meanwhile_nothing_is_there(tmp_path: Path, method: str, path: ResourcePath) -> None:
+    async with open_site(tmp_path, fresh_s=60, retrieve=method) as site:
+        await site.inventories.take(STUDY)
+        delete(site, *EVERYTHING)
+        with pytest.raises(UnknownResource):
+            await take(site, path)
+        await site.check_clean()
+
+
+async def test_what_others_have_replaced_meanwhile_is_missing(tmp_path: Path) -> None:
+    """Nothing of what was promised is there: the client is told, and gets the others when it asks again."""
+    async with open_site(tmp_path, fresh_s=60, retrieve="c-get") as site:
+        await site.inventories.take(SERIES)
+        delete(site, *SLICES)
+        site.sandbox.index.add_file(save(make_instance("1.2.1.1.9"), tmp_path / "files"))
+        with pytest.raises(IncompleteRetrieval):
+            await take(site, SERIES)
+        assert set((await take(site, SERIES)).data_sets) == {"1.2.1.1.9"}
+
+
+async def test_an_archive_that_cannot_be_asked_again_has_lost_what_is_missing(tmp_path: Path) -> None:
+    behaviour = Behaviour(failing_suboperations=frozenset({1}))
+    async with open_site(tmp_path, behaviour, fresh_s=60, retrieve="c-get") as site:
+        await site.inventories.take(SERIES)
+        site.sandbox.behaviour = replace(behaviour, find_status=0xA700)
+        with pytest.raises(IncompleteRetrieval):
+            await take(site, SERIES)
 
 
 @by_each_method
