@@ -31,7 +31,7 @@ from gateway.codecs.tokens import (
 from gateway.codecs.transfer_syntax import get_transfer_syntax
 from gateway.codecs.value_representations import SHORT_VRS
 
-__all__ = ["ExplicitLittleEndianEncoder", "encode_element_header"]
+__all__ = ["ExplicitLittleEndianEncoder", "encode_element_header", "encode_tokens"]
 
 _SHORT_HEADER = Struct("<HH2sH").pack
 _LONG_HEADER = Struct("<HH2s2xI").pack
@@ -115,7 +115,7 @@ class ExplicitLittleEndianEncoder:
         """
         if self._inflater is not None:
             return self._inflater.feed(data)
-        return _encode(self._tokenizer.feed(data))
+        return encode_tokens(self._tokenizer.feed(data))
 
     def finish(self) -> Iterable[Buffer]:
         """Take the end of the data set and return what is left to write.
@@ -127,11 +127,14 @@ class ExplicitLittleEndianEncoder:
         """
         if self._inflater is not None:
             return self._inflater.finish()
-        return _encode(self._tokenizer.finish())
+        return encode_tokens(self._tokenizer.finish())
 
 
-def _encode(tokens: Iterable[Token]) -> list[Buffer]:
-    """Write tokens, short parts joined to one piece between long ones."""
+def encode_tokens(tokens: Iterable[Token]) -> list[Buffer]:
+    """Write tokens in Explicit VR Little Endian, short parts joined to one piece between long ones.
+
+    Group lengths are dropped, sequences and items get undefined lengths.
+    """
     out: list[Buffer] = []
     joined = bytearray()
     for token in tokens:

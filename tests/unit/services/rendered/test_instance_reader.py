@@ -1,0 +1,182 @@
+"""Attributes and frames of one instance, against pydicom over the samples, whole and cut anywhere."""
+
+from __future__ import annotations
+
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.encaps import generate_frames
+
+from gateway.codecs.frames import FrameNotFound
+from gateway.codecs.transfer_syntax import DEFLATED, EXPLICIT_VR_LE, get_transfer_syntax
+from gateway.errors import DecodeError, NotAcceptable, TooLarge
+from gateway.services.rendered.facts import Category, InstanceFacts
+from gateway.services.rendered.instance_reader import Frame, InstanceReader, ReaderLimits
+from tests.support.data_sets import read_sample, sample_names
+from tests.support.elements import element, encapsulated, sequence
+
+CT, SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.11"
+RLE = "1.2.840.10008.1.2.5"
+COMPARED = {
+    "MR_small_bigendian.dcm",
+    "MR_small_implicit.dcm",
+    "emri_small.dcm",
+    "emri_small_jpeg_2k_lossless.dcm",
+    "image_dfl.dcm",
+    "SC_rgb_rle_2frame.dcm",
+}
+LIMITS = ReaderLimits(header=4_096, document=8_192, frames=64)
+
+
+def all_frames(facts: InstanceFacts) -> list[int]:
+    return list(range(1, facts.frame_count + 1))
+
+
+def read(reader: InstanceReader, data: bytes, size: int = 65_536) -> list[Frame]:
+    frames = []
+    for start in range(0, len(data), size):
+        frames += reader.feed(data[start : start + size])
+    return frames + reader.finish()
+
+
+def make(frames: int = 3, before: bytes = b"") -> bytes:
+    """A data set with `frames` native frames of 4 bytes, an icon before and something after."""
+    icon = sequence(0x00880200, element(0x7FE00010, "OB", b"icon"))
+    return b"".join(
+        (
+            before,
+            element(0x00280008, "IS", str(frames).encode().ljust(2)),
+            element(0x00280010, "US", b"\2\0"),
+            element(0x00280011, "US", b"\2\0"),
+            element(0x00280100, "US", b"\x08\0"),
+            icon,
+            element(0x7FE00010, "OB", b"".join(bytes([number]) * 4 for number in range(1, frames + 1))),
+            element(0xFFFCFFFC, "OB", bytes(600)),
+        )
+    )
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_attributes_and_frames(size: int) -> None:
+    reader = InstanceReader(CT, EXPLICIT_VR_LE, lambda facts: [facts.telling_frame], LIMITS)
+    assert read(reader, make(), size) == [Frame(2, b"\2\2\2\2")]
+    assert reader.is_complete
+    assert reader.facts is not None and reader.facts.category is Category.MULTI_FRAME
+    header = dcmread(BytesIO(reader.header), force=True)
+    assert header.Rows == 2 and header.IconImageSequence[0].PixelData == b"icon" and "PixelData" not in header
+
+
+@given(st.integers(1, 200), st.sampled_from([EXPLICIT_VR_LE, DEFLATED]))
+def test_cut_anywhere(size: int, syntax: str) -> None:
+    data = make()
+    if syntax == DEFLATED:
+        packer = zlib.compressobj(wbits=-15)
+        data = packer.compress(data) + packer.flush()
+    reader = InstanceReader(CT, syntax, lambda _: [1, 3], LIMITS)
+    assert read(reader, data, size) == [Frame(1, b"\1" * 4), Frame(3, b"\3" * 4)]
+
+
+def test_nothing_is_read_after_what_is_wanted() -> None:
+    data = make()
+    reader = InstanceReader(CT, EXPLICIT_VR_LE, lambda _: [1], LIMITS)
+    assert not reader.is_complete and reader.remaining_bytes is None
+    end = data.index(b"\2\2\2\2", 60)
+    assert reader.feed(data[:end]) == [Frame(1, b"\1" * 4)]
+    assert reader.is_complete and reader.remaining_bytes == 8
+    assert reader.feed(data[end:]) == [] == reader.finish()
+
+
+def test_attributes_alone() -> None:
+    reader = InstanceReader(CT, EXPLICIT_VR_LE, lambda _: [], LIMITS)
+    assert read(reader, make(), 50) == []
+    assert reader.is_complete and reader.facts is not None and reader.facts.frame_count == 3
+
+
+def test_a_report_is_all_attributes() -> None:
+    text = element(0x0040A160, "UT", b"text" * 1_500)  # longer than attributes before pixels may be
+    data = sequence(0x0040A730, text)
+    asked: list[InstanceFacts] = []
+
+    def note(facts: InstanceFacts) -> list[int]:
+        asked.append(facts)
+        return []
+
+    reader = InstanceReader(SR, EXPLICIT_VR_LE, note, LIMITS)
+    assert read(reader, data, 1_000) == []
+    assert [facts.category for facts in asked] == [Category.TEXT]
+    assert reader.is_complete and b"text" * 1_500 in reader.header
+
+
+def test_the_choice_may_refuse() -> None:
+    def refuse(_: InstanceFacts) -> list[int]:
+        raise NotAcceptable(["image/jpeg"])
+
+    with pytest.raises(NotAcceptable):
+        read(InstanceReader(CT, EXPLICIT_VR_LE, refuse, LIMITS), make())
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT_VR_LE, DEFLATED])
+def test_attributes_over_the_limit(syntax: str) -> None:
+    data = make(before=element(0x00204000, "UN", bytes(5_000)))
+    if syntax == DEFLATED:
+        packer = zlib.compressobj(wbits=-15)
+        data = packer.compress(data) + packer.flush()
+    with pytest.raises(TooLarge, match="precedes"):
+        read(InstanceReader(CT, syntax, all_frames, LIMITS), data, 500)
+
+
+def test_what_has_to_be_read_twice_is_limited_too() -> None:
+    """A sequence of group lengths weighs nothing when it is written anew."""
+    with pytest.raises(TooLarge, match="precedes"):
+        read(InstanceReader(CT, EXPLICIT_VR_LE, all_frames, LIMITS), element(0x00090000, "UL", bytes(4)) * 2_000, 500)
+
+
+def test_a_frame_over_the_limit() -> None:
+    data = element(0x00280010, "US", b"\1\0") + element(0x00280011, "US", b"\x80\0")
+    data += element(0x00280100, "US", b"\x08\0") + element(0x7FE00010, "OB", bytes(128))
+    with pytest.raises(TooLarge, match="a frame"):
+        read(InstanceReader(CT, EXPLICIT_VR_LE, all_frames, LIMITS), data, 10)
+
+
+def test_frames_that_are_not_there() -> None:
+    with pytest.raises(FrameNotFound):
+        read(InstanceReader(CT, EXPLICIT_VR_LE, lambda _: [4], LIMITS), make())
+    with pytest.raises(FrameNotFound):
+        read(InstanceReader(CT, EXPLICIT_VR_LE, all_frames, LIMITS), element(0x7FE00010, "OB", b""))
+
+
+def test_compressed_frames_come_without_their_fragments() -> None:
+    data = element(0x00280008, "IS", b"2 ") + encapsulated(0x7FE00010, b"ab", b"cd")
+    reader = InstanceReader(CT, RLE, all_frames, LIMITS)
+    assert read(reader, data, 3) == [Frame(1, b"ab"), Frame(2, b"cd")]
+
+
+@pytest.mark.parametrize("name", [name for name in sample_names() if name.rsplit("/")[-1] in COMPARED])
+def test_samples_agree_with_pydicom(name: str) -> None:
+    sample = read_sample(name)
+    wanted = dcmread(BytesIO(sample.content))
+    reader = InstanceReader(wanted.SOPClassUID, sample.transfer_syntax_uid, all_frames, ReaderLimits())
+    frames = [frame.data for frame in read(reader, sample.data_set, 1_111)]
+    header = dcmread(BytesIO(reader.header), force=True)
+    expected = [element for element in wanted if element.tag < 0x7FE00000]
+    assert [(found.tag, found.value) for found in header] == [(one.tag, one.value) for one in expected]
+    if get_transfer_syntax(sample.transfer_syntax_uid).encapsulated:
+        count = wanted.get("NumberOfFrames", 1)
+        assert frames == list(generate_frames(wanted.PixelData, number_of_frames=count))
+    else:
+        pixels = np.frombuffer(b"".join(frames), wanted.pixel_array.dtype.newbyteorder("<"))
+        assert (pixels == wanted.pixel_array.ravel()).all()
+
+
+@given(st.binary(max_size=300))
+def test_garbage_gives_one_kind_of_error(data: bytes) -> None:
+    reader = InstanceReader(CT, EXPLICIT_VR_LE, all_frames, LIMITS)
+    try:
+        read(reader, data, 11)
+    except (DecodeError, FrameNotFound, TooLarge):
+        pass
