@@ -1,7 +1,7 @@
 """Media types, Accept lists and their precedence (PS3.18 §8.7; RFC 9110 §8.3, §12.5.1).
 
 Text in, frozen values out. What a resource can produce, and which status a mismatch gets, is decided in
-``gateway/web/negotiation.py``; here is only what the words mean. Reading is liberal, because clients are not
+``gateway/web/negotiation``; here is only what the words mean. Reading is liberal, because clients are not
 consistent: ``type`` of a multipart quoted or bare, ``transfer-syntax`` beside it or inside its quotes, legacy
 names of media types. Writing follows the standard.
 """

@@ -2,7 +2,7 @@
 
 A viewer sends the same header with every request for a frame, and finding out which of some forty transfer syntaxes
 it takes costs more than anything else that the gateway does for one. Headers and their meaning are immutable, so the
-last few are remembered. Pure; called by ``retrieve.py``. The rules are in ``negotiation.py``.
+last few are remembered. Pure; called by ``retrieve.py``. The rules are in ``negotiation/``.
 """
 
 from __future__ import annotations
