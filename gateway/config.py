@@ -183,6 +183,7 @@ class BackendSettings(_Section):
     move_correlation: Literal["auto", "one-at-a-time"] = "auto"  # the latter for archives without originator
     # Requests for instances or frames of one series that come within this time share one operation; 0: each has its own
     coalesce_window_ms: Annotated[float, Field(ge=0, le=1_000)] = 3  # a viewer's burst arrives in less
+    stop_early: bool = True  # abort once the wanted frames are here; an archive may be slow to recover from that
     # Side by side within one STOW request. One: some archives (dcmqrscp) acknowledge instances that arrive in the same
     # second and overwrite one with the other. More help where an archive takes its time to answer.
     store_associations: int = Field(default=1, ge=1, le=32)

@@ -1,9 +1,9 @@
 """What a new association with an archive costs, in bytes that could be read in the same time.
 
 Whoever wants nothing more of an instance either reads on to its end or cuts the association, and the next request has
-to open a new one. Which is cheaper depends on the archive and the network, so both are learned: the pool notes how
-long associations take to set up, readers how fast instances come. Used by ``pixel_stream.py`` and
-``coalescing_batch.py``.
+to open a new one; the latter only where the archive's settings allow it (``stop_early``). Which is cheaper depends on
+the archive and the network, so both are learned: the pool notes how long associations take to set up, readers how fast
+instances come. Used by ``pixel_stream.py`` and ``coalescing_batch.py``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,24 @@ FIRST_SET_UP_S, FIRST_BYTES_PER_S = 0.02, 2e8
 LEAST_BYTES, MOST_BYTES = 262_144, 33_554_432
 """Bounds of the answer: a read of a socket; what ending an operation in order may read anyway."""
 
+NEVER_BYTES = 1 << 63
+"""More than any instance has."""
+
 TELLING_BYTES = 262_144
 """Shorter transfers say more of latency than of throughput."""
 
 
 class AssociationCost:
-    """Moving averages of one archive."""
+    """Moving averages of one archive.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    may_cut
+        Whether an association may be cut for the sake of speed; else reading on always counts as cheaper.
+    """
+
+    def __init__(self, *, may_cut: bool = True) -> None:
+        self._may_cut = may_cut
         self._set_up_s = FIRST_SET_UP_S
         self._bytes_per_s = FIRST_BYTES_PER_S
 
@@ -42,4 +52,6 @@ class AssociationCost:
     @property
     def break_even_bytes(self) -> int:
         """Reading on up to this is no dearer than a new association."""
+        if not self._may_cut:
+            return NEVER_BYTES
         return int(min(max(self._set_up_s * self._bytes_per_s, LEAST_BYTES), MOST_BYTES))

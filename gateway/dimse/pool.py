@@ -38,12 +38,13 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Counts and seconds."""
+    """Counts and seconds, and whether associations may be cut where that is cheaper than reading on."""
 
     max_associations: int = 8
     max_idle_s: float = 30.0
     max_age_s: float = 600.0
     wait_s: float = 10.0
+    may_cut: bool = True
 
 
 @dataclass(slots=True)
@@ -96,7 +97,7 @@ class Pool:
         self.peer = peer
         self.limits = limits
         self.statistics = PoolStatistics()
-        self.cost = AssociationCost()
+        self.cost = AssociationCost(may_cut=limits.may_cut)
         self._idle: list[_Member] = []
         self._leased: set[_Member] = set()
         self._opening = 0

@@ -82,7 +82,13 @@ def describe_peer(settings: BackendSettings, calling_ae_title: str) -> Peer:
 
 def limit_pool(settings: BackendSettings) -> PoolLimits:
     """The pool's share of the settings."""
-    return PoolLimits(settings.max_associations, settings.max_idle_s, settings.max_age_s, settings.pool_timeout_s)
+    return PoolLimits(
+        settings.max_associations,
+        settings.max_idle_s,
+        settings.max_age_s,
+        settings.pool_timeout_s,
+        settings.stop_early,
+    )
 
 
 def propose_query(settings: BackendSettings, *, fuzzy: bool = False) -> Proposal:

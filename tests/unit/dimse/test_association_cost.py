@@ -32,3 +32,9 @@ def test_short_transfers_tell_nothing() -> None:
         cost.note_transfer(1_000, 1.0)
         cost.note_transfer(1_000_000, 0.0)
     assert cost.break_even_bytes == 4_000_000
+
+
+def test_where_nothing_may_be_cut_reading_on_is_always_cheaper() -> None:
+    cost = AssociationCost(may_cut=False)
+    cost.note_set_up(1e-5)
+    assert cost.break_even_bytes > 1 << 62

@@ -69,3 +69,4 @@ def test_who_calls(values: dict[str, Any], identity: tuple[int, bytes, bytes] | 
 def test_the_limits_of_the_pool() -> None:
     limits = limit_pool(make_settings(max_associations=3, max_idle_s=4, max_age_s=5, pool_timeout_s=6))
     assert (limits.max_associations, limits.max_idle_s, limits.max_age_s, limits.wait_s) == (3, 4, 5, 6)
+    assert limits.may_cut and not limit_pool(make_settings(stop_early=False)).may_cut

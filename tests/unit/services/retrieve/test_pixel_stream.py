@@ -160,6 +160,21 @@ async def test_a_rest_that_is_dearer_than_an_association_is_cut_off(
 
 
 @pytest.mark.parametrize("method", METHODS)
+async def test_nothing_is_cut_off_where_it_may_not_be(
+    tmp_path: Path, method: str, cuts: list[ReceivedInstance]
+) -> None:
+    async with open_site(tmp_path, retrieve=method, stop_early=False) as site:
+        add(site, tmp_path, PixelData=LARGE, Rows=SIDE, Columns=SIDE)
+        site.archive.pool.cost.note_set_up(1e-5)
+        assert (await collect(frames(site, [1])))[0] == [LARGE_FRAME]
+        assert not cuts and site.sandbox.counters.cancels == 0
+        async with frames(site, [1]):
+            pass  # one that leaves: as with anything else that it wants no more
+        await site.check_clean()
+        assert not cuts
+
+
+@pytest.mark.parametrize("method", METHODS)
 async def test_a_rest_that_is_cheaper_than_an_association_is_read(
     tmp_path: Path, method: str, cuts: list[ReceivedInstance]
 ) -> None:
