@@ -65,9 +65,20 @@ class GatewayProcess:
         return f"http://{LOOPBACK}:{self.port}/dicomweb"
 
     def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start and wait until it listens; after `kill` again, on the same ports.
+
+        Raises
+        ------
+        RuntimeError
+            It does not.
+        """
         command = [sys.executable, "-m", "gateway", "serve", "--backend", f"main={self._backend}"]
         command += ["--listen", f"{LOOPBACK}:{self.port}", "--dimse-listen", f"{LOOPBACK}:{self.dimse_port}"]
-        with self.log_path.open("wb") as log:
+        with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
                 cwd=Path(__file__).resolve().parents[2],
@@ -82,9 +93,12 @@ class GatewayProcess:
                 self._process.kill()
                 raise RuntimeError(f"the gateway does not start: {self.log_path.read_text()[-2000:]}")
             time.sleep(0.02)
-        return self
 
     def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL; does nothing to one that has ended."""
         self._process.kill()
         self._process.wait()
 
