@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
 from gateway.sandbox.cross_sections import T1_WEIGHTED, T2_WEIGHTED, make_ct_series, make_mr_series
+from gateway.sandbox.document import make_document
 from gateway.sandbox.instances import Patient, Study, write_instance
 from gateway.sandbox.radiograph import make_radiograph
 from gateway.sandbox.report import make_report
@@ -68,3 +69,4 @@ def _make_us_study() -> Iterator[Dataset]:
 
 def _make_cr_study() -> Iterator[Dataset]:
     yield make_radiograph(_CR_STUDY, rows=2048, columns=1792)
+    yield make_document(_CR_STUDY, 2)

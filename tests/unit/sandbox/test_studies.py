@@ -20,7 +20,7 @@ def heads(files):
 
 
 def test_there_is_something_of_everything_and_not_too_much(files, heads):
-    assert {head.Modality for head in heads} == {"CT", "MR", "US", "CR", "SR"}
+    assert {head.Modality for head in heads} == {"CT", "MR", "US", "CR", "SR", "DOC"}
     assert len({head.StudyInstanceUID for head in heads}) == len({head.PatientID for head in heads}) == 4
     assert len({head.SOPInstanceUID for head in heads}) == len(heads)
     assert 40_000_000 < sum(path.stat().st_size for path in files) < 60_000_000
@@ -58,6 +58,7 @@ def test_one_series_is_compressed_and_decodes(files, heads):
         ("US", "ImageType NumberOfFrames FrameTime FrameIncrementPointer SequenceOfUltrasoundRegions"),
         ("CR", "ViewPosition BodyPartExamined ImagerPixelSpacing PatientOrientation"),
         ("SR", "CompletionFlag VerificationFlag ValueType ContinuityOfContent ConceptNameCodeSequence"),
+        ("DOC", "ConversionType DocumentTitle ConceptNameCodeSequence MIMETypeOfEncapsulatedDocument"),
     ],
 )
 def test_attributes_that_the_object_definitions_want_are_there(heads, modality, keywords):
