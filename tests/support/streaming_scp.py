@@ -52,6 +52,7 @@ class _Provider:
 
     request: CommandField
     abstract_syntax: str
+    is_scu = False
 
     def __init__(self, frames: int) -> None:
         self.frames = frames
