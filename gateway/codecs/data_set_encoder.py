@@ -25,7 +25,7 @@ from gateway.codecs.scanner import Scanner
 from gateway.codecs.transfer_syntax import get_transfer_syntax
 from gateway.codecs.value_representations import look_up_vr
 
-__all__ = ["BulkdataUri", "DataSetEncoder"]
+__all__ = ["BulkdataUri", "DataSetEncoder", "is_left_out"]
 
 BulkdataUri = Callable[[str], str]
 """Makes the URI of a bulk value from its path: ``"7FE00010"``, ``"54000100/1/54001010"`` (items from 1)."""
@@ -346,7 +346,7 @@ class DataSetEncoder(Scanner):
             return
         if tag == _CHARACTER_SET or is_noted(tag):
             fragment = self._encode_turn(tag, vr, value, context)
-        elif _is_left_out(tag):
+        elif is_left_out(tag):
             fragment = Fragment(tag, b"")
         else:
             attribute = read_value(vr if vr != "UN" else _find_known_vr(tag), value, context.encodings)
@@ -378,7 +378,7 @@ class DataSetEncoder(Scanner):
 
     def _refer(self, tag: int, vr: str) -> None:
         """Add a bulk value by its URI, or by its VR alone where there is none."""
-        if _is_left_out(tag):
+        if is_left_out(tag):
             return
         opened = self._open
         attribute = {"vr": vr}
@@ -443,7 +443,7 @@ class DataSetEncoder(Scanner):
         opened = self._open
         opened.has_open_sequence = False
         tag, creators = opened.tag, opened.context.creators
-        text = b"" if _is_left_out(tag) else self._form.encode_sequence(tag, opened.items, creators)
+        text = b"" if is_left_out(tag) else self._form.encode_sequence(tag, opened.items, creators)
         fragment = Fragment(tag, text)
         opened.items = []
         opened.add(fragment)
@@ -464,6 +464,6 @@ def _find_known_vr(tag: int) -> str:
     return vr if len(vr) == 2 and vr != "SQ" else "UN"
 
 
-def _is_left_out(tag: int) -> bool:
+def is_left_out(tag: int) -> bool:
     """Group lengths, groups of other things than data sets, padding at the end (PS3.18 §F.2.2)."""
     return not tag & 0xFFFF or tag >> 16 in _FOREIGN_GROUPS or tag == _TRAILING_PADDING

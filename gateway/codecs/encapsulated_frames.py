@@ -96,7 +96,9 @@ class EncapsulatedFrames:
             return []
         self._number += 1
         self._is_open = True
-        return [FrameStart(self._number)] if self._number == self._next_wanted else []
+        if self._number != self._next_wanted:
+            return []
+        return [FrameStart(self._number, token.length if self._is_whole() else None)]
 
     def take(self, token: FragmentChunk) -> list[FrameEvent]:
         """Take bytes of a fragment."""
@@ -142,6 +144,15 @@ class EncapsulatedFrames:
         return [FrameEnd()]
 
     # --- where a frame ends ---
+
+    def _is_whole(self) -> bool:
+        """Whether the first fragment of a frame is all of it, as far as that is certain before the second."""
+        if self._ends_frame == self._ends_with_fragment:
+            return True
+        if self._syntax.video:
+            return not self._syntax.fragmentable
+        following = self._offsets[self._number : self._number + 1]
+        return self._ends_frame == self._ends_by_table and bool(following) and following[0] == self._next_offset
 
     def _choose_rule(self, table: bytes) -> None:
         if self._frame_count == 1:

@@ -5,7 +5,7 @@ Shared by ``frames``, ``native_frames`` and ``encapsulated_frames``; callers imp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.codecs import Buffer
 from gateway.errors import UnknownResource
@@ -19,9 +19,10 @@ class FrameNotFound(UnknownResource):
 
 @dataclass(slots=True)
 class FrameStart:
-    """Frame `number`, counted from 1, begins."""
+    """Frame `number`, counted from 1, begins; `length` in bytes where it is known by then."""
 
     number: int
+    length: int | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)

@@ -68,7 +68,7 @@ class NativeFrames:
         out: list[FrameEvent] = []
         while self._number and self._start < end:
             if self._start >= position:
-                out.append(FrameStart(self._number))
+                out.append(FrameStart(self._number, (self._frame_bits + 7) // 8))
             is_last = self._stop <= end
             piece: Buffer = view[max(self._start - position, 0) : self._stop - position]
             if self._bits is not None:

@@ -171,3 +171,31 @@ def test_read_offsets() -> None:
     assert read_offsets(pack("<II", 0, 7) + b"\1", 4) == (0, 7)
     assert read_offsets(pack("<QQ", 0, 2**40), 8) == (0, 2**40)
     assert read_offsets(b"", 8) == ()
+
+
+MPEG2, FRAGMENTABLE = "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.100.1"
+
+
+@pytest.mark.parametrize(
+    ("syntax", "count", "table", "expected"),
+    [
+        (_RLE, 2, b"", [4, 6]),  # one fragment a frame
+        (_JPEG, 2, _table(0, 12), [4, None]),  # the table says where the second begins, not where it ends
+        (_JPEG, 2, _table(0, 100), [None]),  # more fragments may follow
+        (_JPEG, 2, b"", [None]),
+        (_JPEG, 1, b"", [None]),
+        (MPEG2, 1, b"", [4]),  # the syntax allows one fragment only
+        (FRAGMENTABLE, 1, b"", [None]),
+    ],
+)
+def test_lengths_that_are_known_at_the_first_fragment(
+    syntax: str, count: int, table: bytes, expected: list[int | None]
+) -> None:
+    frames = EncapsulatedFrames(get_transfer_syntax(syntax), count, range(1, count + 1), ())
+    events: list[FrameEvent] = []
+    for index, fragment in enumerate([table, b"abcd", b"abcdef"]):
+        events += frames.start_fragment(FragmentStart(index, len(fragment)))
+        if fragment:
+            frames.take(FragmentChunk(fragment))
+        frames.end_fragment()
+    assert [event.length for event in events if isinstance(event, FrameStart)] == expected
