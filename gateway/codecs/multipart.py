@@ -59,7 +59,8 @@ class MultipartReader:
     ------
     MalformedBody
         A boundary that cannot be one; from `feed` and `finish` whatever breaks the grammar, after which the
-        reader is of no more use.
+        reader is of no more use. What came before the break is given first, however the body is cut into pieces:
+        then the next call raises.
 
     Source: RFC 2046 §5.1.1
     """
@@ -75,6 +76,7 @@ class MultipartReader:
         self._headers: dict[str, str] = {}
         self._last_name = ""
         self._step: _Step = self._skip_preamble
+        self._failure: MalformedBody | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -94,13 +96,20 @@ class MultipartReader:
         list of PartToken
             What these bytes complete, in order: PartStart, PartChunk ..., PartEnd for each part.
         """
+        if self._failure is not None:
+            raise self._failure
         chunk = bytes(data)
         if self._held:
             chunk, self._held = self._held + chunk, b""
         tokens: list[PartToken] = []
         position = 0
-        while position < len(chunk):
-            position = self._step(chunk, position, tokens)
+        try:
+            while position < len(chunk):
+                position = self._step(chunk, position, tokens)
+        except MalformedBody as error:
+            if not tokens:
+                raise
+            self._failure = error
         return tokens
 
     def finish(self) -> None:
@@ -109,8 +118,10 @@ class MultipartReader:
         Raises
         ------
         MalformedBody
-            The closing boundary has not been seen: the body was cut.
+            The closing boundary has not been seen: the body was cut; or what `feed` has not told yet.
         """
+        if self._failure is not None:
+            raise self._failure
         if not self.is_complete:
             raise MalformedBody("the multipart body ends without its closing boundary")
 

@@ -147,6 +147,18 @@ def test_broken_heads_are_refused(body: bytes) -> None:
                 reader.feed(body[start : start + size])
 
 
+@pytest.mark.parametrize("size", [1, 7, 50, 1000])
+def test_what_comes_before_a_broken_head_is_given(size: int) -> None:
+    body = b"--xyz\r\n\r\none\r\n--xyz\r\n\r\ntwo\r\n--xyz\r\nno colon\r\n\r\nthree\r\n--xyz--"
+    reader, given_out = MultipartReader("xyz"), list[object]()
+    with pytest.raises(MalformedBody, match="has no name"):
+        for start in range(0, len(body), size):
+            given_out += reader.feed(body[start : start + size])
+        reader.finish()
+    assert [type(token) for token in given_out].count(PartEnd) == 2
+    assert b"".join(bytes(token.data) for token in given_out if isinstance(token, PartChunk)) == b"onetwo"
+
+
 @pytest.mark.parametrize("boundary", ["", "a" * 71, "a\r\nb", "é"])
 def test_impossible_boundaries_are_refused(boundary: str) -> None:
     with pytest.raises(MalformedBody):
