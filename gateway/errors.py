@@ -24,6 +24,7 @@ __all__ = [
     "DimseStatusError",
     "DimseTimeout",
     "GatewayError",
+    "ImagingFailed",
     "IncompleteRetrieval",
     "LocalProtocolError",
     "MalformedBody",
@@ -32,11 +33,14 @@ __all__ = [
     "NotAcceptable",
     "PoolTimeout",
     "ProtocolError",
+    "RangeNotSatisfiable",
     "RemoteProtocolError",
     "RequestError",
     "ResultGone",
+    "NotProvided",
     "SearchTooBroad",
     "ShuttingDown",
+    "TooBusy",
     "TooLarge",
     "UndecodableResponse",
     "UnknownResource",
@@ -90,6 +94,18 @@ class NotAcceptable(RequestError):
         super().__init__(reason)
         self.available = tuple(available)
         self.reason = reason
+
+
+class NotProvided(RequestError):
+    """Something that the standard leaves to a server, and that this one refuses to do (501)."""
+
+
+class RangeNotSatisfiable(RequestError):
+    """The range asked for has no byte of a body of `length` bytes (RFC 9110 §15.5.17)."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(f"the range is outside the {length} bytes there are")
+        self.length = length
 
 
 class UnsupportedMediaType(RequestError):
@@ -161,6 +177,14 @@ class DecodeError(GatewayError):
         self.reason = reason
         self.offset = offset
         self.path = path
+
+
+class ImagingFailed(GatewayError):
+    """A picture that cannot be decoded, converted or rendered: broken, hostile, or beyond a limit; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 # --- the DICOM upper layer and message protocol ---
@@ -292,3 +316,7 @@ class MoveDestinationUnavailable(BackendError):
 
 class ShuttingDown(GatewayError):
     """The gateway is draining and takes no new work (503)."""
+
+
+class TooBusy(GatewayError):
+    """More work is waiting than can be done in time (503)."""

@@ -151,6 +151,10 @@ def _not_acceptable(error: errors.NotAcceptable) -> StatusReport:
     return StatusReport(406, f"{error.reason}; available: {', '.join(error.available) or 'nothing'}")
 
 
+def _range_not_satisfiable(error: errors.RangeNotSatisfiable) -> StatusReport:
+    return StatusReport(416, str(error), {"Content-Range": f"bytes */{error.length}"})
+
+
 def _unsupported_media_type(error: errors.UnsupportedMediaType) -> StatusReport:
     return StatusReport(
         415,
@@ -323,6 +327,8 @@ _VERDICTS: dict[type, Callable[[Any], StatusReport]] = {
     errors.BadParameter: _bad_parameter,
     errors.UnknownResource: _unknown_resource,
     errors.NotAcceptable: _not_acceptable,
+    errors.RangeNotSatisfiable: _range_not_satisfiable,
+    errors.NotProvided: _worded(501, "the gateway does not do this"),
     errors.UnsupportedMediaType: _unsupported_media_type,
     errors.UnsupportedCoding: _unsupported_coding,
     errors.TooLarge: _too_large,
@@ -334,9 +340,11 @@ _VERDICTS: dict[type, Callable[[Any], StatusReport]] = {
     # the gateway
     errors.ConfigurationError: _fixed(500, "the gateway is not configured for this"),
     errors.LocalProtocolError: _fixed(500, "internal error"),
+    errors.TooBusy: _fixed(503, "the gateway has too many pictures to render"),
     errors.ShuttingDown: _fixed(503, "the gateway is shutting down", _CLOSE),
     # the archive
     errors.DecodeError: _fixed(502, "the archive delivered a data set that cannot be read"),
+    errors.ImagingFailed: _worded(502, "the archive delivered a picture that cannot be decoded"),
     errors.RemoteProtocolError: _fixed(502, "the archive broke the DICOM protocol"),
     errors.ConnectFailed: _backend(503, "is unreachable"),
     errors.ConnectTimeout: _backend(503, "is unreachable: no connection in time"),

@@ -31,6 +31,7 @@ SAMPLES: list[tuple[GatewayError, int]] = [
     (errors.BadParameter("limit", "not a number"), 400),
     (errors.UnknownResource("study"), 404),
     (errors.NotAcceptable(["application/dicom+json"]), 406),
+    (errors.RangeNotSatisfiable(10), 416),
     (errors.UnsupportedMediaType(SECRET, ["application/dicom"]), 415),
     (errors.UnsupportedCoding(["gzip"]), 415),
     (errors.TooLarge("the request body", 10), 413),
@@ -40,6 +41,9 @@ SAMPLES: list[tuple[GatewayError, int]] = [
     (errors.UploadTimeout(), 408),
     (errors.ResultGone("dropped"), 410),
     (errors.DecodeError(SECRET), 502),
+    (errors.ImagingFailed("a frame is over the limit"), 502),
+    (errors.TooBusy(), 503),
+    (errors.NotProvided("no"), 501),
     (errors.LocalProtocolError(SECRET), 500),
     (errors.RemoteProtocolError(SECRET), 502),
     (errors.ConnectFailed(AE, SECRET), 503),
@@ -191,6 +195,7 @@ def test_a_dimse_failure_is_told_in_full() -> None:
 
 def test_what_is_possible_is_listed() -> None:
     assert "application/dicom+json" in report(errors.NotAcceptable(["application/dicom+json"])).detail
+    assert report(errors.RangeNotSatisfiable(10)).headers["Content-Range"] == "bytes */10"
     found = report(errors.UnsupportedMediaType("a/b", ["application/dicom"]))
     assert found.headers["Accept-Post"] == "application/dicom"
     assert "application/dicom" in found.detail
