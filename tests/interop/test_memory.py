@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -23,8 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.peer]
 
 GIB_FRAMES = 2_048
 INSTANCE = SyntheticInstance(GIB_FRAMES)
-ONE_LIMIT_MIB = 32
-TEN_LIMIT_MIB = 100
+ONE_LIMIT_MIB = 16
+TEN_LIMIT_MIB = 48
 SLOW_MB_PER_S = 50
 STORE_MB_PER_S = 100
 BOUNDARY = "boundary"
@@ -43,6 +44,8 @@ def run_gateway(folder: Path, method: str = "c-get") -> Iterator[GatewayProcess]
             BACKENDS__MAIN__MAX_ASSOCIATIONS=16,
         ) as gateway,
     ):
+        with urlopen(gateway.url.removesuffix("/dicomweb") + "/readyz") as ready:  # the first association imports what is not needed before
+            assert ready.status == 200
         yield gateway
 
 
