@@ -44,7 +44,8 @@ def run_gateway(folder: Path, method: str = "c-get") -> Iterator[GatewayProcess]
             BACKENDS__MAIN__MAX_ASSOCIATIONS=16,
         ) as gateway,
     ):
-        with urlopen(gateway.url.removesuffix("/dicomweb") + "/readyz") as ready:  # the first association imports what is not needed before
+        # the first association imports what is not needed before
+        with urlopen(gateway.url.removesuffix("/dicomweb") + "/readyz") as ready:
             assert ready.status == 200
         yield gateway
 
