@@ -21,12 +21,13 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class HeldInstance:
-    """One instance as the archive's index describes it; "" for what it does not tell."""
+    """One instance as the archive's index describes it; "" for what it does not tell, None for a number."""
 
     path: ResourcePath
     sop_class_uid: str
     availability: str = ""
     transfer_syntax_uid: str = ""
+    instance_number: int | None = None
 
     @property
     def is_unavailable(self) -> bool:

@@ -225,7 +225,14 @@ def _gather(path: ResourcePath, held: list[HeldInstance], series: tuple[SeriesRo
 
 
 def _describe(model: dict[str, Any], path: ResourcePath) -> HeldInstance:
-    return HeldInstance(path, _first(model, CLASS_UID), _first(model, AVAILABILITY), _first(model, AVAILABLE_SYNTAX))
+    number = _first(model, INSTANCE_NUMBER)
+    return HeldInstance(
+        path,
+        _first(model, CLASS_UID),
+        _first(model, AVAILABILITY),
+        _first(model, AVAILABLE_SYNTAX),
+        int(number) if number.removeprefix("-").isdecimal() else None,
+    )
 
 
 def _character_set(archive: Archive) -> str:

@@ -117,3 +117,9 @@ async def test_a_list_has_the_same_instances_and_asks_for_nothing_but_uids(
 async def test_nothing_to_list(path: ResourcePath) -> None:
     with pytest.raises(UnknownResource):
         await list_instances(cast(Archive, make_archive()), path)
+
+
+@pytest.mark.parametrize(("told", "number"), [(7, 7), (-1, -1), (None, None)])
+async def test_instance_numbers_as_far_as_they_are_told(told: int | None, number: int | None) -> None:
+    held = instance("1", "1.2", "1.2.1", **({} if told is None else {"InstanceNumber": told}))
+    assert (await take(FakeArchive([held]), SERIES)).instances["1.2.1"].instance_number == number
