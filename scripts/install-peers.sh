@@ -1,6 +1,7 @@
 #!/bin/bash
 # Install what the tests and benchmarks start beside the gateway: the archives Orthanc and DCMTK's dcmqrscp,
-# a browser with a font, and the command line tools socat, jing and curl. Does nothing where all are there.
+# a browser with a font, nginx, the command line tools socat, jing and curl, and the viewer OHIF (into .peers/,
+# brought by npm). Does nothing where all are there.
 # Debian and Ubuntu; as root or through sudo. The tests start the archives themselves, on ports of their own,
 # so the packages are kept from starting services.
 set -euo pipefail
@@ -16,6 +17,8 @@ chromium                                               chromium
 socat                                                  socat
 jing                                                   jing
 curl                                                   curl
+nginx                                                  nginx-light
+npm                                                    npm
 "
 
 fail() { echo "install-peers: $*" >&2; exit 1; }
@@ -34,8 +37,16 @@ missing_packages() {
     done <<<"$wanted"
 }
 
+install_viewer() {
+    local here=${BASH_SOURCE[0]%/*}
+    "$here/../deploy/ohif/fetch-viewer.sh" "$here/../.peers/ohif"
+}
+
 mapfile -t packages < <(missing_packages)
-[ ${#packages[@]} -gt 0 ] || exit 0
+if [ ${#packages[@]} -eq 0 ]; then
+    install_viewer
+    exit 0
+fi
 
 command -v apt-get >/dev/null 2>&1 || fail "no apt-get here; please install by hand: ${packages[*]}"
 as_root=()
@@ -62,9 +73,13 @@ apt update || echo "install-peers: package lists could not be refreshed, trying 
 apt install --yes --no-install-recommends "${packages[@]}" || fail "apt-get could not install ${packages[*]}"
 
 # nor at the next boot of this machine, if it was us who brought it
-if [[ " ${packages[*]} " == *" orthanc "* ]] && [ -d /run/systemd/system ]; then
-    "${as_root[@]}" systemctl disable --quiet orthanc.service || true
+if [ -d /run/systemd/system ]; then
+    for service in orthanc nginx; do
+        [[ " ${packages[*]} " != *" $service"* ]] || "${as_root[@]}" systemctl disable --quiet $service.service || true
+    done
 fi
 
 mapfile -t packages < <(missing_packages)
 [ ${#packages[@]} -eq 0 ] || fail "still missing after the installation: ${packages[*]}"
+
+install_viewer

@@ -20,12 +20,16 @@ _WIDTH, _HEIGHT, _MARGIN = 595, 842, 72
 """A4 and its margin in points."""
 
 _PARAGRAPHS: Sequence[str] = (
+    "",
     "To whom it may concern,",
+    "",
     "this page came out of an archive that speaks nothing but DIMSE. It was stored",
     "there as an Encapsulated PDF instance, fetched by C-GET or C-MOVE, and handed",
     "to you over HTTP as application/pdf, while it was still arriving.",
+    "",
     "The radiograph beside it is as synthetic as this letter. No real person was",
     "examined, nobody is ill, and nothing has to be done.",
+    "",
     "With kind regards,",
     "the sandbox",
 )

@@ -106,6 +106,24 @@ def test_compose_connects_orthanc_and_the_gateway() -> None:
     assert (ROOT / "deploy" / services["gateway"]["build"] / "Dockerfile").is_file()
 
 
+def test_the_viewer_reaches_the_gateway_through_its_own_origin() -> None:
+    services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+    added = yaml.safe_load((ROOT / "deploy" / "ohif" / "compose.yaml").read_text())["services"]
+    (viewer,) = added.values()
+    assert set(viewer["depends_on"]) <= set(services)
+    server = (ROOT / "deploy" / "ohif" / "nginx.conf").read_text()
+    host, port = re.findall(r"proxy_pass http://(\w+):(\d+);", server)[0]
+    listen = services[host]["environment"]["GATEWAY__HTTP__LISTEN"]
+    assert split_address(listen)[1] == int(port)
+    (listening,) = re.findall(r"listen (\d+);", server)
+    assert viewer["ports"] == [f"127.0.0.1:3000:{listening}"]
+    folder = ROOT / "deploy" / viewer["build"]  # paths are read as seen from the first file's folder
+    copied = re.findall(r"^COPY (?!--)(\S+) (\S+)$", (folder / "Dockerfile").read_text(), re.MULTILINE)
+    assert all((folder / name).is_file() for name, _ in copied)
+    assert dict(copied)["app-config.js"] == "/etc/ohif/app-config.js"
+    assert re.findall(r"= /app-config.js \{\s+root (\S+);", server) == ["/etc/ohif"]
+
+
 def test_the_sidecar_starts_from_its_environment_alone(tmp_path: Path) -> None:
     documents = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes-sidecar.yaml").read_text()))
     secret, deployment = documents
