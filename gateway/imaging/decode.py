@@ -27,13 +27,14 @@ from gateway.imaging.codestreams import (
     read_jpeg_header,
 )
 from gateway.imaging.description import ImageDescription
+from gateway.imaging.jpeg_xl import decode_jpeg_xl, restore_jpeg
 from gateway.imaging.native import unpack_native
 from gateway.imaging.pixels import DecodedFrame, PixelArray, extract_stored_values, find_cell_type, to_rgb
 from gateway.imaging.rle import decode_rle
 
 __all__ = ["DECODABLE", "DecodedFrame", "decode_cells", "decode_frame", "extract_stored_values", "to_rgb"]
 
-_DECODED_NAMES = {"YBR_FULL_422": "YBR_FULL", "YBR_RCT": "RGB", "YBR_ICT": "RGB"}
+_DECODED_NAMES = {"YBR_FULL_422": "YBR_FULL", "YBR_RCT": "RGB", "YBR_ICT": "RGB", "XYB": "RGB"}
 
 _Decoder = Callable[[ImageDescription, bytes], DecodedFrame]
 
@@ -151,6 +152,23 @@ def _unraisable_errors_raised() -> Iterator[None]:
         raise ImagingFailed("the compressed frame cannot be decoded")
 
 
+def _decode_jpeg_xl(description: ImageDescription, data: bytes) -> DecodedFrame:
+    bits = description.bits_stored if description.bits_allocated > 1 else 1
+    header = CodestreamHeader(description.rows, description.columns, description.samples_per_pixel, bits)
+    return _take(description, header, decode_jpeg_xl(description, data))
+
+
+def _decode_recompressed(description: ImageDescription, data: bytes) -> DecodedFrame:
+    """The JPEG stream inside; where it cannot be restored, which the codec does for colour alone, its pixels."""
+    try:
+        stream = restore_jpeg(data)
+    except ImagingFailed:
+        frame = _decode_jpeg_xl(description, data)
+        name = "RGB" if description.samples_per_pixel > 1 else frame.photometric_interpretation
+        return DecodedFrame(frame.pixels, name, frame.bits, is_lossy=True)
+    return _decode_jpeg(description, stream)
+
+
 def _take(description: ImageDescription, header: CodestreamHeader, pixels: PixelArray) -> DecodedFrame:
     """Give what a codec returned the shape and type that the data set says."""
     shape: tuple[int, ...] = (description.rows, description.columns)
@@ -159,6 +177,8 @@ def _take(description: ImageDescription, header: CodestreamHeader, pixels: Pixel
     if pixels.shape != shape:
         raise ImagingFailed("the decoded frame has another shape than the data set says")
     cells = _fit_cells(pixels, header, description)
+    if header.is_lossy and header.bits > description.bits_stored:
+        cells = _clip_overshoot(cells, description)
     return DecodedFrame(cells, _name_decoded(description), header.bits, header.is_lossy)
 
 
@@ -170,6 +190,13 @@ def _fit_cells(pixels: PixelArray, header: CodestreamHeader, description: ImageD
         return unsigned
     spare = wanted.itemsize * 8 - header.bits
     return (unsigned << spare).view(wanted) >> spare
+
+
+def _clip_overshoot(cells: PixelArray, description: ImageDescription) -> PixelArray:
+    """Lossy coding of more bits than are stored may leave their range."""
+    bits = description.bits_stored
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if description.is_signed else (0, (1 << bits) - 1)
+    return np.clip(cells, low, high)
 
 
 def _describe(description: ImageDescription, pixels: PixelArray) -> DecodedFrame:
@@ -191,6 +218,8 @@ def _list_decoders() -> dict[str, _Decoder]:
         (_decode_jpeg_ls, (".4.80", ".4.81")),
         (_decode_jpeg_2000, (".4.90", ".4.91")),
         (_decode_htj2k, (".4.201", ".4.202", ".4.203")),
+        (_decode_jpeg_xl, (".4.110", ".4.112")),
+        (_decode_recompressed, (".4.111",)),
     ]
     return {f"1.2.840.10008.1.2{suffix}": decoder for decoder, suffixes in families for suffix in suffixes}
 
