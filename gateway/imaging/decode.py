@@ -32,7 +32,15 @@ from gateway.imaging.native import unpack_native
 from gateway.imaging.pixels import DecodedFrame, PixelArray, extract_stored_values, find_cell_type, to_rgb
 from gateway.imaging.rle import decode_rle
 
-__all__ = ["DECODABLE", "DecodedFrame", "decode_cells", "decode_frame", "extract_stored_values", "to_rgb"]
+__all__ = [
+    "DECODABLE",
+    "DecodedFrame",
+    "decode_cells",
+    "decode_frame",
+    "extract_stored_values",
+    "name_decoded",
+    "to_rgb",
+]
 
 _DECODED_NAMES = {"YBR_FULL_422": "YBR_FULL", "YBR_RCT": "RGB", "YBR_ICT": "RGB", "XYB": "RGB"}
 
@@ -179,7 +187,7 @@ def _take(description: ImageDescription, header: CodestreamHeader, pixels: Pixel
     cells = _fit_cells(pixels, header, description)
     if header.is_lossy and header.bits > description.bits_stored:
         cells = _clip_overshoot(cells, description)
-    return DecodedFrame(cells, _name_decoded(description), header.bits, header.is_lossy)
+    return DecodedFrame(cells, name_decoded(description), header.bits, header.is_lossy)
 
 
 def _fit_cells(pixels: PixelArray, header: CodestreamHeader, description: ImageDescription) -> PixelArray:
@@ -200,11 +208,14 @@ def _clip_overshoot(cells: PixelArray, description: ImageDescription) -> PixelAr
 
 
 def _describe(description: ImageDescription, pixels: PixelArray) -> DecodedFrame:
-    return DecodedFrame(pixels, _name_decoded(description), description.bits_stored)
+    return DecodedFrame(pixels, name_decoded(description), description.bits_stored)
 
 
-def _name_decoded(description: ImageDescription) -> str:
-    """Each pixel has chrominance of its own now, and the transform of JPEG 2000 is undone."""
+def name_decoded(description: ImageDescription) -> str:
+    """The Photometric Interpretation of decoded frames, by what the data set says alone.
+
+    Each pixel has chrominance of its own then, and the transforms of JPEG 2000 and JPEG XL are undone.
+    """
     name = description.photometric_interpretation
     return _DECODED_NAMES.get(name, name)
 
