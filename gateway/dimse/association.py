@@ -108,6 +108,8 @@ class Association:
         self._in_data_set = False
         self._outstanding = 0
         self._message_id = 0
+        self.is_retired = False
+        """Whether it shall be released where it would go back to the pool, though nothing is wrong with it."""
         self._take_events()  # what came in the same chunk as the last PDU of the negotiation
 
     # --- state ---

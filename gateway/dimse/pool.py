@@ -236,7 +236,7 @@ class Pool:
 
     def _give_back(self, member: _Member) -> None:
         self._leased.discard(member)
-        if self._closed or not member.association.is_clean:
+        if self._closed or member.association.is_retired or not member.association.is_clean:
             self._end(member)
         else:
             member.idle_since = time.monotonic()

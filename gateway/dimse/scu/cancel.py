@@ -2,6 +2,9 @@
 
 C-CANCEL has no response of its own; the operation ends with FE00, or in the ordinary way if it was too late.
 Until then matches and C-STOREs still arrive and must be read.
+
+After a cancelled retrieval the association is released and not used again: dcmqrscp 3.6.7 answers FE00 and keeps the
+lock of its index until the association ends, so that nobody else could store or query meanwhile.
 """
 
 from __future__ import annotations
@@ -57,6 +60,7 @@ async def cancel_and_drain(
         async with asyncio.timeout(timeout):
             await association.send(context_id, cancel)
             await _drain(association, response, message_id, lambda: association.bytes_received > limit)
+            association.is_retired = response is not CommandField.C_FIND_RSP
     except (TimeoutError, BackendError) as error:
         _log.info("operation_aborted", ae_title=association.ae_title, error=type(error).__name__)
         association.abort()

@@ -159,7 +159,7 @@ class TestSandbox:
                 await anext(retrieval)
                 instance = await anext(retrieval)
                 assert await instance.read_piece() is not None
-            assert archive.pool.idle_count == 1, "drained and clean"
+            assert archive.pool.idle_count == 0 and archive.pool.statistics.released == 1, "drained and ended in order"
             assert sandbox.counters.cancels == 1
             assert sandbox.counters.suboperations < COUNT
             assert await read_series(archive, method) == EXPECTED

@@ -32,6 +32,7 @@ class FakeAssociation:
         self.archive = archive
         self.proposal = proposal
         self.is_clean = True
+        self.is_retired = False
         self.is_open = True
         self.transport = SimpleNamespace(on_activity=None)
         self.released = asyncio.get_running_loop().create_future()
@@ -266,6 +267,18 @@ class TestDecisions:
             await turns()
         assert len(set(map(id, served))) == 1
         assert (pool.statistics.opened, pool.statistics.reused, pool.statistics.waits) == (1, 5, 5)
+        await pool.close()
+
+    async def test_one_that_is_retired_is_released_in_order(self, fake: FakeArchive) -> None:
+        pool = make_pool(max_associations=1)
+        first, second = Client(pool), Client(pool)
+        await turns()
+        fake.associations[0].is_retired = True
+        await first.finish()
+        await turns()
+        assert second.holds and second.association is fake.associations[1] and not fake.associations[0].is_open
+        assert (pool.statistics.released, pool.statistics.aborted, pool.statistics.opened) == (1, 0, 2)
+        await second.finish()
         await pool.close()
 
     async def test_the_newest_idle_association_is_used_first(self, fake: FakeArchive) -> None:

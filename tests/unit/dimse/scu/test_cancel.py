@@ -55,7 +55,7 @@ async def test_late_stores_are_refused_and_pendings_passed_over() -> None:
     async with associated(script) as (association, _):
         association.begin_operation()
         await cancel_and_drain(association, 7, 3, CommandField.C_GET_RSP, timeout=LONG_S)
-        assert association.is_clean
+        assert association.is_clean and association.is_retired
     assert answers == [0xA700] * 3
 
 
