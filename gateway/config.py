@@ -216,6 +216,9 @@ class StoreSettings(_Section):
     reencode: bool = True  # Big Endian, deflated and the like to Explicit VR LE where the archive refuses them
     max_instances: int = Field(default=0, ge=0)  # parts of one request; 0: none, what is kept of each is small
     max_head_bytes: int = Field(default=4_194_304, ge=65_536)  # held of each instance while looking for its UIDs
+    max_metadata_bytes: int = Field(default=16_777_216, ge=65_536)  # metadata of one request, which is held in memory
+    max_spool_bytes: int = Field(default=4_294_967_296, ge=0)  # its bulk data on disk at a time; 0: no limit
+    spool_folder: str = ""  # where that is; empty: the folder of temporary files
 
 
 class CacheSettings(_Section):
@@ -242,6 +245,15 @@ class CacheSettings(_Section):
         if self.metadata_disk_mib and not (self.folder and self.metadata_memory_mib):
             raise ValueError("metadata_disk_mib needs folder, and metadata_memory_mib, through which it is filled")
         return self
+
+
+class ImagingSettings(_Section):
+    """Pictures: decoded, rendered and encoded in processes of their own."""
+
+    workers: int = Field(default=0, ge=0, le=256)  # processes; 0: one per core
+    task_timeout_s: Seconds = 30  # of one picture; its process is ended then
+    memory_mib: int = Field(default=1_024, ge=256)  # address space of a process: a bomb ends there
+    max_frame_mib: int = Field(default=256, ge=1)  # a frame, or the frames of an animation, held for rendering
 
 
 class CommitmentSettings(_Section):
@@ -280,6 +292,7 @@ class GatewaySettings(BaseSettings):
     search: SearchSettings = SearchSettings()
     store: StoreSettings = StoreSettings()
     cache: CacheSettings = CacheSettings()
+    imaging: ImagingSettings = ImagingSettings()
     commitment: CommitmentSettings = CommitmentSettings()
     log: LogSettings = LogSettings()
     backends: dict[BackendName, BackendSettings] = Field(default_factory=dict)

@@ -40,6 +40,7 @@ __all__ = [
     "NotProvided",
     "SearchTooBroad",
     "ShuttingDown",
+    "SpoolFailed",
     "TooBusy",
     "TooLarge",
     "UndecodableResponse",
@@ -320,3 +321,7 @@ class ShuttingDown(GatewayError):
 
 class TooBusy(GatewayError):
     """More work is waiting than can be done in time (503)."""
+
+
+class SpoolFailed(GatewayError):
+    """The disk has no room, or fails, for bulk data of an upload that has to wait for other parts (503)."""

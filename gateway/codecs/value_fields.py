@@ -32,6 +32,7 @@ _NUMBERS = {
     "US": Struct("<H"),
     "UV": Struct("<Q"),
 }
+_ENDS_IN_ZERO = INLINE_VRS | _NUMBERS.keys() | {"AT", "UI"}
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _PADDING = " \0"
 
@@ -104,8 +105,8 @@ def encode_inline(text: Any) -> bytes:
 
 
 def pad_value(vr: str, value: bytes) -> bytes:
-    """Make the length even (PS3.5 §6.2): text ends in a space, UIDs and bytes in a zero."""
-    return value if not len(value) % 2 else value + (b"\0" if vr == "UI" or vr in INLINE_VRS else b" ")
+    """Make the length even (PS3.5 §6.2): text ends in a space, UIDs, numbers and bytes in a zero."""
+    return value if not len(value) % 2 else value + (b"\0" if vr in _ENDS_IN_ZERO else b" ")
 
 
 # --- text ---

@@ -342,6 +342,7 @@ _VERDICTS: dict[type, Callable[[Any], StatusReport]] = {
     errors.LocalProtocolError: _fixed(500, "internal error"),
     errors.TooBusy: _fixed(503, "the gateway has too many pictures to render"),
     errors.ShuttingDown: _fixed(503, "the gateway is shutting down", _CLOSE),
+    errors.SpoolFailed: _fixed(503, "the gateway has no room on disk for the upload", _CLOSE),
     # the archive
     errors.DecodeError: _fixed(502, "the archive delivered a data set that cannot be read"),
     errors.ImagingFailed: _worded(502, "the archive delivered a picture that cannot be decoded"),

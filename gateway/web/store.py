@@ -46,6 +46,8 @@ class StoreHandlers:
         ------
         NotAcceptable, UnsupportedMediaType, MalformedBody, TooLarge, UploadTimeout, BadParameter
             The request's fault, and nothing was stored. Where something was, the response module tells it.
+        SpoolFailed
+            There is no room on disk for bulk data that has to wait, and nothing was stored.
         BackendError, ShuttingDown
             The archive cannot be reached or broke off, and nothing was stored.
         """
@@ -57,10 +59,13 @@ class StoreHandlers:
             read_accept_parameter(request.rel_url.raw_query_string),
             require_accept=self._backend.http.require_accept,
         )
-        boundary = read_store_content_type(request.headers.get(hdrs.CONTENT_TYPE))
-        async with aclosing(self._iter_events(request, boundary)) as events:
-            results = await self._backend.store.store_instances(events, study)
+        content = read_store_content_type(request.headers.get(hdrs.CONTENT_TYPE))
         base_url = self._urls.base_url_as_addressed(request, self._backend.name)
+        target = f"{base_url}/studies{f'/{study}' if study else ''}"
+        async with aclosing(self._iter_events(request, content.boundary)) as events:
+            results = await self._backend.store.store_instances(
+                events, study, metadata_url=target if content.is_metadata else None
+            )
         module = describe_results(results, base_url)
         body = dump_json(module) if form.form is DocumentForm.JSON else encode_native_xml(module)
         status = decide_status(results)
@@ -71,7 +76,7 @@ class StoreHandlers:
         return web.Response(status=status, body=body, headers=headers)
 
     async def _iter_events(self, request: web.Request, boundary: str | None) -> AsyncGenerator[BodyEvent, None]:
-        """Yield the events of the body; one that is an instance by itself counts as a single part."""
+        """Yield the events of the body; one that is no multipart counts as a single part."""
         http = self._backend.http
         limits = {"max_bytes": http.max_body_bytes, "max_decoded": http.max_decoded_bytes}
         async with aclosing(iter_body(request, timeout_s=http.body_timeout_s, **limits)) as body:

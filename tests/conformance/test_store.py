@@ -194,9 +194,9 @@ UNSUPPORTED = [
     "text/plain",
     "application/octet-stream",
     "multipart/form-data; boundary=x",
-    f'multipart/related; type="application/dicom+json"; boundary="{BOUNDARY}"',
+    f'multipart/related; type="application/json"; boundary="{BOUNDARY}"',
     f'multipart/related; type="image/jpeg"; boundary="{BOUNDARY}"',
-    "application/dicom+json",
+    "application/json",
     "garbage",
 ]
 

@@ -53,6 +53,7 @@ from gateway.services.store.incoming import (
     NoInstance,
     read_instances,
 )
+from gateway.services.store.metadata_request import read_metadata_instances
 from gateway.services.store.outgoing_instance import OutgoingInstance
 from gateway.services.store.read_ahead import read_ahead
 from gateway.services.store.results import (
@@ -105,7 +106,9 @@ class StoreService:
         self._settings = settings
         self._note_change = note_change
 
-    async def store_instances(self, body: AsyncIterator[BodyEvent], study: str | None) -> list[StoreResult]:
+    async def store_instances(
+        self, body: AsyncIterator[BodyEvent], study: str | None, *, metadata_url: str | None = None
+    ) -> list[StoreResult]:
         """Send every instance in `body` to the archive, as it arrives.
 
         Leaving early (the client has gone) cuts the instance under way; those sent completely are still answered by
@@ -117,25 +120,34 @@ class StoreService:
             Events of the request body; pulled at the pace of the archive, a little ahead of it. The caller closes it.
         study
             The Study Instance UID all instances must have, from the path; None if any will do.
+        metadata_url
+            URL of the request if `body` is metadata and bulk data; None if it is instances, one a part.
 
         Returns
         -------
         list[StoreResult]
-            One entry per part, in their order, and one more failure if the body ended badly between parts. At least
-            one.
+            One entry per instance, or part that is none, in their order, and one more failure if the body ended badly
+            between parts. At least one.
 
         Raises
         ------
         RequestError
-            The body breaks multipart grammar or a limit, and nothing was stored.
+            The body breaks multipart grammar or a limit, or its metadata and bulk data do not belong together, and
+            nothing was stored.
+        SpoolFailed
+            Bulk data could not be kept on disk, and nothing was stored.
         BackendError, ShuttingDown
             The archive cannot be reached or broke off, and nothing was stored. Raised before the end of `body` if
             nothing in it could be stored any more.
         """
         request = _StoreRequest(self._archive, self._settings, study, self._note_change)
+        if metadata_url is None:
+            reader = read_instances(body, self._settings.max_head_bytes)
+        else:
+            reader = read_metadata_instances(body, metadata_url, self._settings)
         try:
             async with (
-                aclosing(read_instances(body, self._settings.max_head_bytes)) as instances,
+                aclosing(reader) as instances,
                 read_ahead(instances, _measure, READ_AHEAD_BYTES) as events,
             ):
                 async for event in events:

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gateway.codecs.media_types import MULTIPART_RELATED, format_media_type, parse_media_type
 from gateway.errors import DecodeError, MalformedBody, UnsupportedMediaType
-from gateway.web.negotiation.accepted import DICOM
+from gateway.web.negotiation.accepted import DICOM, DICOM_JSON, DICOM_XML
 
-__all__ = ["read_store_content_type"]
+__all__ = ["StoreContent", "read_store_content_type"]
 
-_STORE_TYPES = (format_media_type(MULTIPART_RELATED, (("type", DICOM),)), DICOM)
+_METADATA = (DICOM_JSON, DICOM_XML)
+_ROOT_TYPES = (DICOM, *_METADATA)
+_STORE_TYPES = (*(format_media_type(MULTIPART_RELATED, (("type", root),)) for root in _ROOT_TYPES), DICOM)
 
 
-def read_store_content_type(content_type: str | None) -> str | None:
+@dataclass(frozen=True, slots=True)
+class StoreContent:
+    """The form of a store request.
+
+    Parameters
+    ----------
+    boundary : str or None
+        Of a multipart; None where the body is a single part.
+    is_metadata : bool
+        Whether it holds metadata and bulk data; PS3.10 instances otherwise.
+    """
+
+    boundary: str | None
+    is_metadata: bool = False
+
+
+def read_store_content_type(content_type: str | None) -> StoreContent:
     """Read the Content-Type of a store request.
-
-    Returns
-    -------
-    str or None
-        The boundary of a multipart of instances; None where the body is one instance.
 
     Raises
     ------
     UnsupportedMediaType
-        Neither ``application/dicom`` nor a multipart of it.
+        Neither ``application/dicom``, ``application/dicom+json``, ``application/dicom+xml`` nor a multipart of them.
     MalformedBody
         A multipart without boundary.
     """
@@ -30,11 +45,12 @@ def read_store_content_type(content_type: str | None) -> str | None:
         media_type = parse_media_type(content_type or "")
     except DecodeError as error:
         raise UnsupportedMediaType(content_type or "", _STORE_TYPES) from error
-    if media_type.essence == DICOM:
-        return None
-    if media_type.essence != MULTIPART_RELATED or media_type.representation_type not in (DICOM, "*/*"):
+    root = media_type.representation_type
+    if root in _ROOT_TYPES and not media_type.is_multipart:
+        return StoreContent(None, root in _METADATA)
+    if media_type.essence != MULTIPART_RELATED or root not in (*_ROOT_TYPES, "*/*"):
         raise UnsupportedMediaType(content_type or "", _STORE_TYPES)
     boundary = media_type.parameter("boundary")
     if not boundary:
         raise MalformedBody("the Content-Type names no boundary")
-    return boundary
+    return StoreContent(boundary, root in _METADATA)

@@ -144,5 +144,5 @@ def test_what_is_no_base64_is_refused(text: Any) -> None:
 
 
 def test_padding() -> None:
-    assert [pad_value(vr, b"abc") for vr in ("OB", "UI", "LT")] == [b"abc\0", b"abc\0", b"abc "]
+    assert [pad_value(vr, b"abc") for vr in ("OB", "UI", "US", "LT")] == [b"abc\0"] * 3 + [b"abc "]
     assert pad_value("OB", b"ab") == b"ab"

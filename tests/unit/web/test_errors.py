@@ -57,6 +57,7 @@ SAMPLES: list[tuple[GatewayError, int]] = [
     (errors.IncompleteRetrieval(AE, 3, 5, ["1.2.3"]), 502),
     (errors.MoveDestinationUnavailable(AE, SECRET), 502),
     (errors.ShuttingDown(), 503),
+    (errors.SpoolFailed(), 503),
     # A-ASSOCIATE-RJ, PS3.8 Table 9-21
     (reject(1, 1, 1), 502),
     (reject(1, 1, 2), 502),

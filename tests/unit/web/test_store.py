@@ -274,7 +274,7 @@ async def test_a_refused_class_is_no_failure_of_the_request(connect: Connect) ->
     "content_type",
     [
         "application/json",
-        'multipart/related; type="application/dicom+json"; boundary=x',
+        'multipart/related; type="image/jpeg"; boundary=x',
         f"multipart/form-data; boundary={BOUNDARY}",
         "rubbish",
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import MalformedBody, UnsupportedMediaType
-from gateway.web.negotiation import read_store_content_type
+from gateway.web.negotiation.uploads import StoreContent, read_store_content_type
 
 MULTIPART_DICOM = 'multipart/related; type="application/dicom"'
 
@@ -22,7 +22,21 @@ MULTIPART_DICOM = 'multipart/related; type="application/dicom"'
     ],
 )
 def test_what_a_store_may_carry(content_type: str, boundary: str | None) -> None:
-    assert read_store_content_type(content_type) == boundary
+    assert read_store_content_type(content_type) == StoreContent(boundary)
+
+
+@pytest.mark.parametrize("essence", ["application/dicom+json", "application/dicom+xml"])
+def test_metadata_with_or_without_bulk_data(essence: str) -> None:
+    multipart = f'multipart/related; type="{essence}"; boundary=abc'
+    assert read_store_content_type(multipart) == StoreContent("abc", is_metadata=True)
+    assert read_store_content_type(f"{essence}; charset=utf-8") == StoreContent(None, is_metadata=True)
+    assert f'multipart/related; type="{essence}"' in str(_refuse("text/plain").supported)
+
+
+def _refuse(content_type: str | None) -> UnsupportedMediaType:
+    with pytest.raises(UnsupportedMediaType) as caught:
+        read_store_content_type(content_type)
+    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -32,14 +46,13 @@ def test_what_a_store_may_carry(content_type: str, boundary: str | None) -> None
         "",
         "nonsense",
         "application/json",
-        'multipart/related; type="application/dicom+json"; boundary=abc',
+        'multipart/related; type="application/json"; boundary=abc',
+        'multipart/related; type="image/jpeg"; boundary=abc',
         "multipart/form-data; boundary=abc",
     ],
 )
 def test_what_a_store_may_not_carry(content_type: str | None) -> None:
-    with pytest.raises(UnsupportedMediaType) as caught:
-        read_store_content_type(content_type)
-    assert MULTIPART_DICOM in caught.value.supported
+    assert MULTIPART_DICOM in _refuse(content_type).supported
 
 
 @pytest.mark.parametrize("content_type", [MULTIPART_DICOM, f'{MULTIPART_DICOM}; boundary=""'])

@@ -1,0 +1,245 @@
+"""One instance of a metadata store: what its metadata says, what is still to come, and what follows from both.
+
+A value of one request; ``metadata_output.py`` writes it, ``metadata_request.py`` makes it. No bytes of bulk data pass
+here. What is derived, because a client may leave it out: the transfer syntax, from the media types of the pixel data;
+the Image Pixel Description Macro, from a compressed image; the MIME Type of an Encapsulated Document, from its part.
+
+Source: PS3.18 §10.5.1.4, §10.5.2, Table 10.5.2-1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gateway.codecs.codestreams import Codestream
+from gateway.codecs.compressed_types import choose_transfer_syntax
+from gateway.codecs.head import InstanceHead
+from gateway.codecs.head_scanner import UID_NAMES
+from gateway.codecs.model_writer import BulkReference, Model, write_model
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
+from gateway.errors import DecodeError
+from gateway.resources import is_valid_uid
+from gateway.services.store.bulkdata_parts import BulkdataParts, BulkPart
+
+__all__ = ["PIXEL_DATA", "PlannedInstance"]
+
+PIXEL_DATA = 0x7FE00010
+_BITS = {PIXEL_DATA: 0, 0x7FE00008: 32, 0x7FE00009: 64}
+"""The forms of native pixel data, with the Bits Allocated that two of them always have."""
+
+_DOCUMENT, _MIME_TYPE, _OFFSET_TABLE = 0x00420011, "00420012", "7FE00001"
+_SAMPLES, _PHOTOMETRIC, _FRAMES, _ROWS, _COLUMNS = "00280002", "00280004", "00280008", "00280010", "00280011"
+_BITS_ALLOCATED, _TRANSFER_SYNTAX, _LOSSY = "00280100", "00020010", "00282110"
+_DESCRIPTION = (_SAMPLES, _PHOTOMETRIC, _ROWS, _COLUMNS, _BITS_ALLOCATED, "00280101", "00280102", "00280103")
+_HALVES_OF_SAMPLES = {"YBR_FULL_422": 4, "YBR_PARTIAL_422": 4, "YBR_PARTIAL_420": 3}
+"""Twice the samples of a pixel where chroma is subsampled (PS3.3 §C.7.6.3.1.2)."""
+
+_MAX_FRAMES = 10_000_000
+
+
+class PlannedInstance:
+    """See the module.
+
+    Parameters
+    ----------
+    model : mapping
+        Its metadata in the DICOM JSON Model, untrusted.
+    stated : str or None
+        The transfer syntax that the media type of the metadata names.
+    resolve : callable
+        A URI of the metadata to the form in which locations of parts are compared.
+
+    Attributes
+    ----------
+    pieces : list of bytes and BulkReference
+        The data set, in order.
+    has_offset_table : bool
+        Whether the metadata brings an Extended Offset Table, beside which the basic one is empty (PS3.5 §A.4).
+
+    Raises
+    ------
+    DecodeError
+        The metadata breaks the model, or lacks what an instance cannot do without; names the attribute.
+    """
+
+    def __init__(self, model: Model, stated: str | None, resolve: Callable[[str], str]) -> None:
+        self.pieces = write_model(model)
+        model = {tag.upper(): attribute for tag, attribute in model.items()}
+        self._uids = {tag: _read_uid(model, tag) for tag in UID_NAMES}
+        self._resolve = resolve
+        self._stated = stated or _first(model, _TRANSFER_SYNTAX)
+        self._frames = _read_frames(model)
+        self._native_lengths = {tag: _measure_pixels(model, tag, self._frames) for tag in _BITS}
+        self._has_inline_pixels = "InlineBinary" in model.get("7FE00010", {})
+        self.has_offset_table = _OFFSET_TABLE in model
+        top_level = {it.tag for it in self.references if it.path == f"{it.tag:08X}"}
+        self._lacks_description = PIXEL_DATA in top_level and any(_first(model, tag) is None for tag in _DESCRIPTION)
+        self._lacks_mime_type = _DOCUMENT in top_level and _first(model, _MIME_TYPE) is None
+        # all but the gaps is in `pieces`; the model is of use only if something is to be added to it
+        self._model = model if self._lacks_description or self._lacks_mime_type else None
+
+    @property
+    def references(self) -> list[BulkReference]:
+        """What the data set refers to, in order."""
+        return [piece for piece in self.pieces if isinstance(piece, BulkReference)]
+
+    def uri_of(self, reference: BulkReference) -> str:
+        """Where the parts of a value are to come from."""
+        return self._resolve(reference.uri)
+
+    def find_syntax(self, reference: BulkReference, part: BulkPart) -> str | None:
+        """The transfer syntax of a value that came in `part`; None if it is not compressed.
+
+        Raises
+        ------
+        DecodeError
+            Pixel data of a media type that none is in.
+        """
+        if reference.tag != PIXEL_DATA:
+            return None
+        found = part.codestream.transfer_syntax_uid if part.codestream is not None else None
+        try:
+            return choose_transfer_syntax(part.media_type, self._stated, found)
+        except DecodeError as error:
+            raise DecodeError(error.reason, path=reference.path) from None
+
+    def count_parts(self, reference: BulkReference, first: BulkPart) -> int:
+        """How many parts a value comes in: one a frame if it is compressed, but a video is one stream."""
+        syntax = self.find_syntax(reference, first)
+        if syntax is None or get_transfer_syntax(syntax).video or reference.path != "7FE00010":
+            return 1
+        return self._frames
+
+    def find_length(self, reference: BulkReference) -> int | None:
+        """Bytes of native pixel data, as the Image Pixel Module has it; None for other values and if it does not."""
+        return self._native_lengths.get(reference.tag) if reference.path == f"{reference.tag:08X}" else None
+
+    def check_length(self, reference: BulkReference, part: BulkPart) -> None:
+        """Compare a native value with what the metadata says of it.
+
+        Raises
+        ------
+        DecodeError
+            It is of another length, padding apart.
+        """
+        length = self.find_length(reference)
+        if length is None or self.find_syntax(reference, part) is not None:
+            return
+        if part.length not in (length, length + length % 2):
+            raise DecodeError(f"{part.length} bytes of pixel data, not {length}", path=reference.path)
+
+    def is_ready(self, parts: BulkdataParts, arriving: str = "") -> bool:
+        """Whether enough has come to tell the transfer syntax and what the metadata leaves out.
+
+        Parameters
+        ----------
+        arriving
+            The location of a part that counts as there already.
+        """
+        uris = [self.uri_of(it) for it in self.references if self._decides(it)]
+        return all(uri == arriving or parts.find(uri) is not None for uri in uris)
+
+    def _decides(self, reference: BulkReference) -> bool:
+        return reference.tag == PIXEL_DATA or (self._lacks_mime_type and reference.tag == _DOCUMENT)
+
+    def prepare(self, parts: BulkdataParts) -> InstanceHead:
+        """Settle what follows from the parts, which `is_ready`, and tell what the instance is.
+
+        Raises
+        ------
+        DecodeError
+            Pixel data in several forms, or without a description that could be had from it.
+        """
+        syntax = self._choose_syntax(parts)
+        if self._model is not None:
+            self.pieces = write_model({**self._model, **self._derive(parts, syntax)})
+            self._model = None
+        sop_class, sop_instance, study, series = (self._uids[tag] for tag in sorted(self._uids))
+        return InstanceHead(sop_class, sop_instance, study, series, syntax or EXPLICIT_VR_LE, [])
+
+    def _choose_syntax(self, parts: BulkdataParts) -> str | None:
+        """The one syntax of all pixel data, that of icons included, which may be native (PS3.5 §A.4)."""
+        found: dict[str, str | None] = {}
+        for reference in self.references:
+            part = parts.find(self.uri_of(reference))
+            if reference.tag == PIXEL_DATA and part is not None:
+                found[reference.path] = self.find_syntax(reference, part)
+        encapsulated = {syntax for syntax in found.values() if syntax is not None}
+        is_native = self._has_inline_pixels or ("7FE00010" in found and found["7FE00010"] is None)
+        if len(encapsulated) > 1 or (encapsulated and is_native):
+            raise DecodeError("pixel data in more than one transfer syntax", path="7FE00010")
+        return next(iter(encapsulated), None)
+
+    def _derive(self, parts: BulkdataParts, syntax: str | None) -> dict[str, Any]:
+        derived: dict[str, Any] = {}
+        for reference in self.references:
+            part = parts.find(self.uri_of(reference))
+            if part is not None and self._lacks_mime_type and reference.path == f"{_DOCUMENT:08X}":
+                derived[_MIME_TYPE] = {"vr": "LO", "Value": [part.media_type.essence]}
+            if part is not None and syntax is not None and self._lacks_description and reference.path == "7FE00010":
+                derived |= _describe(part.codestream, syntax)
+        given = {tag for tag in derived if _first(self._model or {}, tag) is not None}
+        return {tag: attribute for tag, attribute in derived.items() if tag not in given}
+
+
+def _describe(codestream: Codestream | None, syntax: str) -> dict[str, Any]:
+    """The Image Pixel Description Macro of a compressed image (PS3.3 §C.7.6.3)."""
+    if codestream is None:
+        raise DecodeError("no Image Pixel Description, and none that could be read from the image", path=_ROWS)
+    numbers = {
+        _SAMPLES: codestream.samples,
+        _ROWS: codestream.rows,
+        _COLUMNS: codestream.columns,
+        _BITS_ALLOCATED: 8 if codestream.bits <= 8 else 16,
+        "00280101": codestream.bits,
+        "00280102": codestream.bits - 1,
+        "00280103": int(codestream.is_signed),
+    }
+    if codestream.samples > 1:
+        numbers["00280006"] = 0
+    derived: dict[str, Any] = {tag: {"vr": "US", "Value": [number]} for tag, number in numbers.items()}
+    derived[_PHOTOMETRIC] = {"vr": "CS", "Value": [codestream.photometric_interpretation]}
+    if get_transfer_syntax(syntax).lossy:
+        derived[_LOSSY] = {"vr": "CS", "Value": ["01"]}
+    return derived
+
+
+# --- single attributes ---
+
+
+def _first(model: Model, tag: str) -> Any:
+    """The first value of an attribute, None if it has none."""
+    values = model.get(tag, {}).get("Value") or [None]
+    return None if values[0] in (None, "") else values[0]
+
+
+def _read_uid(model: Model, tag: int) -> str:
+    uid = _first(model, f"{tag:08X}")
+    uid = uid.strip("\0 ") if isinstance(uid, str) else ""
+    if not is_valid_uid(uid):
+        raise DecodeError(f"{UID_NAMES[tag]} is empty or malformed", path=f"{tag:08X}")
+    return uid
+
+
+def _read_frames(model: Model) -> int:
+    try:
+        frames = int(_first(model, _FRAMES) or 1)
+    except (TypeError, ValueError):
+        frames = 0
+    if not 0 < frames <= _MAX_FRAMES:
+        raise DecodeError("no number of frames", path=_FRAMES)
+    return frames
+
+
+def _measure_pixels(model: Model, tag: int, frames: int) -> int | None:
+    """Bytes of native pixel data without padding (PS3.5 §8.1.1); None where attributes are missing."""
+    try:
+        rows, columns = int(_first(model, _ROWS) or 0), int(_first(model, _COLUMNS) or 0)
+        samples = int(_first(model, _SAMPLES) or 1)
+        bits = _BITS[tag] or int(_first(model, _BITS_ALLOCATED) or 0)
+    except (TypeError, ValueError):
+        return None
+    halves = _HALVES_OF_SAMPLES.get(str(_first(model, _PHOTOMETRIC)).strip(), 2 * samples)
+    length = (rows * columns * halves * bits * frames + 15) // 16
+    return length or None
