@@ -46,10 +46,13 @@ class BulkStart:
         As in Bulkdata URIs: ``"7FE00010"``, ``"54000100/1/54001010"``.
     frame : int or None
         From 1 where compressed Pixel Data comes frame by frame, 1 for a video; None for a whole value.
+    is_compressed : bool
+        Whether it is encoded in the transfer syntax of the data set.
     """
 
     path: str
     frame: int | None = None
+    is_compressed: bool = False
 
 
 BulkEvent = BulkStart | FrameChunk | FrameEnd
@@ -167,7 +170,7 @@ class BulkValues:
         if self._passes_frames:
             return self._give_frames(token)
         self._passes = not self._pixels_only and not is_left_out(token.tag)
-        return (BulkStart(self._path(token.tag)),) if self._passes else ()
+        return (BulkStart(self._path(token.tag), is_compressed=True),) if self._passes else ()
 
     def _start_fragment(self, token: FragmentStart) -> Iterable[BulkEvent]:
         # the Basic Offset Table is no part of the image
@@ -212,4 +215,4 @@ class BulkValues:
 
 
 def _name_frame(event: FrameEvent) -> BulkEvent:
-    return BulkStart("7FE00010", event.number) if isinstance(event, FrameStart) else event
+    return BulkStart("7FE00010", event.number, is_compressed=True) if isinstance(event, FrameStart) else event

@@ -67,6 +67,7 @@ class BulkdataExtractor:
         self._skips = False
         self._is_complete = False
         self._is_encapsulated = False
+        self._length: int | None = None
         self._handlers: dict[type[Any], Callable[[Any], Buffer | None]] = {
             Element: self._take_element,
             ValueStart: self._start_value,
@@ -90,6 +91,11 @@ class BulkdataExtractor:
     def is_encapsulated(self) -> bool:
         """Whether the value is a compressed image; known when its first bytes have been given."""
         return self._is_encapsulated
+
+    @property
+    def value_length(self) -> int | None:
+        """Length of the value in bytes, None until it begins and where its fragments do not say it beforehand."""
+        return self._length
 
     def feed(self, data: Buffer) -> list[Buffer]:
         """Return what the next bytes of the data set hold of the value; views of `data` where they can be.
@@ -134,10 +140,13 @@ class BulkdataExtractor:
         if not self._is_wanted(token.tag):
             return None
         self._is_complete = True
+        self._length = len(token.value)
         return token.value
 
     def _start_value(self, token: ValueStart) -> None:
         self._passes = self._is_wanted(token.tag)
+        if self._passes:
+            self._length = token.length
 
     def _start_encapsulated(self, token: EncapsulatedStart) -> None:
         self._passes = self._is_encapsulated = self._is_wanted(token.tag)

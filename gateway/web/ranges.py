@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
 from aiohttp import hdrs, web
@@ -84,7 +85,7 @@ def _parse_number(digits: str) -> int | None:
 
 
 async def cut_pieces(pieces: AsyncIterator[Buffer], wanted: ByteRange) -> AsyncGenerator[Buffer, None]:
-    """Yield the bytes of `wanted`; stops reading when it has them.
+    """Yield the bytes of `wanted`; stops reading when it has them, and closes `pieces` if it is a generator.
 
     The end of a range that ends with the body is given when the body has ended: so a length that was announced too
     short is seen before the answer looks complete.
@@ -94,6 +95,15 @@ async def cut_pieces(pieces: AsyncIterator[Buffer], wanted: ByteRange) -> AsyncG
     DecodeError
         The body is longer or shorter than was announced.
     """
+    async with AsyncExitStack() as closing:
+        if (close := getattr(pieces, "aclose", None)) is not None:
+            closing.push_async_callback(close)
+        cut = await closing.enter_async_context(aclosing(_cut(pieces, wanted)))
+        async for piece in cut:
+            yield piece
+
+
+async def _cut(pieces: AsyncIterator[Buffer], wanted: ByteRange) -> AsyncGenerator[Buffer, None]:
     position, held = 0, b""
     async for piece in pieces:
         view = memoryview(piece)

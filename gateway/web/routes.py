@@ -28,6 +28,7 @@ def list_routes(backend: BackendServices) -> list[tuple[str, str, Handler]]:
     """Method, path below the service root, handler."""
     search, retrieve, store = SearchHandlers(backend), RetrieveHandlers(backend), StoreHandlers(backend)
     commitment = CommitmentHandlers(backend)
+    bulk = retrieve.bulk
     return [
         # Search, §10.6
         ("GET", "/studies", search.search_for_studies),
@@ -51,9 +52,13 @@ def list_routes(backend: BackendServices) -> list[tuple[str, str, Handler]]:
         ("GET", SERIES + "/metadata", retrieve.retrieve_metadata),
         ("GET", INSTANCE + "/metadata", retrieve.retrieve_metadata),
         # Retrieve: frames, §10.4.1.1.6
-        ("GET", FRAMES, retrieve.retrieve_frames),
+        ("GET", FRAMES, bulk.retrieve_frames),
+        ("GET", FRAMES + "/pixeldata", bulk.retrieve_frames),  # named in Table H-1 only
         # Retrieve: bulk data by URI, §10.4.1.1.5
-        ("GET", INSTANCE + "/bulkdata/{path:.+}", retrieve.retrieve_bulkdata),
+        ("GET", INSTANCE + "/bulkdata/{path:.+}", bulk.retrieve_bulkdata),
+        # Retrieve: all bulk data, all pixel data, §10.4.1.1.5–6
+        *(("GET", target + "/bulkdata", bulk.retrieve_all_bulkdata) for target in (STUDY, SERIES, INSTANCE)),
+        *(("GET", target + "/pixeldata", bulk.retrieve_pixel_data) for target in (STUDY, SERIES, INSTANCE)),
         # Retrieve: pictures, §10.4.1.1.3–4, and the URI service, §9, whose default is a picture: not made here
         *(
             ("GET", target + form, retrieve.refuse_rendering)

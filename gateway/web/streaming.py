@@ -1,7 +1,7 @@
 """Streams of parts and documents as HTTP responses (PS3.18 §8.6.1).
 
-Three writers: a multipart, a JSON array, a single part. Each waits for the first item of its source before the
-status line goes out, so that a failure until then still becomes a status of its own; reads the head of the
+Four writers: a multipart, a ZIP archive, a JSON array, a single part. Each waits for the first item of its source
+before the status line goes out, so that a failure until then still becomes a status of its own; reads the head of the
 response only then; pulls the next piece when the one before was taken by the transport; and closes its source
 whatever happens. A failure after the first byte cuts the connection. Handlers of ``gateway/web`` call these.
 """
@@ -9,7 +9,7 @@ whatever happens. A failure after the first byte cuts the connection. Handlers o
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -20,12 +20,23 @@ from multidict import CIMultiDict
 from gateway.codecs import Buffer
 from gateway.codecs.media_types import parse_media_type
 from gateway.codecs.multipart import MultipartEncoder
+from gateway.codecs.zip_archive import ZipEncoder
 from gateway.errors import DecodeError
 from gateway.web.response_writer import ResponseWriter
 
-__all__ = ["Part", "ResponseHead", "first_of", "stream_json_array", "stream_multipart", "stream_single"]
+__all__ = [
+    "ArchivedFile",
+    "Part",
+    "ResponseHead",
+    "first_of",
+    "stream_json_array",
+    "stream_multipart",
+    "stream_single",
+    "stream_zip",
+]
 
 T = TypeVar("T")
+ZIP = "application/zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,14 @@ class Part:
 
     content_type: str
     location: str | None
+    pieces: AsyncIterator[Buffer]
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedFile:
+    """One file of an archive, under its path there; `pieces` as those of `Part`."""
+
+    name: str
     pieces: AsyncIterator[Buffer]
 
 
@@ -94,6 +113,36 @@ async def stream_multipart(
                 await writer.write(encoder.part_header(part.content_type, part.location))
                 await _write_pieces(writer, part.pieces)
             await writer.write(encoder.closing())
+    return response
+
+
+async def stream_zip(
+    request: web.Request, files: AsyncIterator[ArchivedFile], head: ResponseHead, *, stall_s: float
+) -> web.StreamResponse:
+    """Send `files` as one ZIP archive, none of them held; its directory comes last.
+
+    The other arguments and the exceptions are those of `stream_multipart`; there is at least one file.
+    """
+    async with AsyncExitStack() as closing:
+        _close_at_exit(closing, files)
+        file = await anext(files)
+        _close_at_exit(closing, file.pieces)
+        _, pieces = await first_of(file.pieces)
+        _close_at_exit(closing, pieces)
+        response, _ = await _begin(request, head, ZIP, ZIP)
+        if request.method == hdrs.METH_HEAD:
+            return response
+        encoder = ZipEncoder()
+        async with ResponseWriter(request, response, stall_s=stall_s, gzip=False) as writer:
+            await writer.write(encoder.begin_file(file.name))
+            await _write_pieces(writer, pieces, encoder.note)
+            async for file in files:
+                await writer.write(encoder.end_file())
+                await writer.write(encoder.begin_file(file.name))
+                await _write_pieces(writer, file.pieces, encoder.note)
+            await writer.write(encoder.end_file())
+            for piece in encoder.finish():
+                await writer.write(piece)
     return response
 
 
@@ -177,8 +226,10 @@ async def first_of(items: AsyncIterator[T]) -> tuple[T | None, AsyncIterator[T]]
     return first, iter_all()
 
 
-async def _write_pieces(writer: ResponseWriter, pieces: AsyncIterator[Buffer]) -> int:
-    """Write the body of one part and close its source; answer its length.
+async def _write_pieces(
+    writer: ResponseWriter, pieces: AsyncIterator[Buffer], note: Callable[[Buffer], None] | None = None
+) -> int:
+    """Write the body of one part and close its source; answer its length. `note` is told of each piece.
 
     What is gathered goes out at the end, so that the source learns that the part was taken before the next one is
     asked for.
@@ -187,6 +238,8 @@ async def _write_pieces(writer: ResponseWriter, pieces: AsyncIterator[Buffer]) -
     async with AsyncExitStack() as closing:
         _close_at_exit(closing, pieces)
         async for piece in pieces:
+            if note is not None:
+                note(piece)
             await writer.write(piece)
             written += len(piece)
         await writer.flush()

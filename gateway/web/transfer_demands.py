@@ -9,12 +9,21 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.errors import NotAcceptable
 from gateway.resources import Level
 from gateway.services.retrieve.transfer_demand import TransferDemand
-from gateway.web.negotiation import AcceptableFrames, AcceptableInstances, negotiate_frames, negotiate_instances
+from gateway.web.negotiation import (
+    AcceptableFrames,
+    AcceptableInstances,
+    InstanceFrame,
+    negotiate_frames,
+    negotiate_instance_frame,
+    negotiate_instances,
+    negotiate_zip,
+)
 
-__all__ = ["demand_frames", "demand_instances"]
+__all__ = ["demand_bulkdata", "demand_frames", "demand_instances", "demand_zip", "find_instance_frame"]
 
 REMEMBERED = 64
 """Headers; each has up to 64 KiB, viewers use a handful of some 100 bytes."""
@@ -22,11 +31,38 @@ REMEMBERED = 64
 
 @lru_cache(REMEMBERED)
 def demand_frames(
-    header: str | None, parameter: str | None, *, frame_count: int, require_accept: bool
+    header: str | None, parameter: str | None, *, frame_count: int, require_accept: bool, documents: bool = False
 ) -> tuple[AcceptableFrames, TransferDemand]:
     """What a client takes of frames, and what to ask an archive for; arguments and errors of ``negotiate_frames``."""
-    accepted = negotiate_frames(header, parameter, frame_count=frame_count, require_accept=require_accept)
+    accepted = negotiate_frames(
+        header, parameter, frame_count=frame_count, require_accept=require_accept, documents=documents
+    )
     return accepted, TransferDemand.from_test(lambda uid: _takes_frames(accepted, uid, frame_count))
+
+
+@lru_cache(REMEMBERED)
+def demand_bulkdata(
+    header: str | None, parameter: str | None, *, pixels_only: bool, require_accept: bool
+) -> tuple[AcceptableFrames, TransferDemand]:
+    """The same for all bulk data, or all pixel data, of a target; arguments and errors of ``negotiate_frames``.
+
+    What is no pixel data has no other form than octets: a client that takes none of them is told so at once, unless
+    it wants pixel data only. Instances without pixel data come in a native form, which is asked for last then.
+    """
+    accepted, demand = demand_frames(header, parameter, frame_count=2, require_accept=require_accept)
+    if not pixels_only:
+        accepted.choose(EXPLICIT_VR_LE, 2)
+    elif not demand.admits(EXPLICIT_VR_LE):
+        demand = TransferDemand((*demand.choices, (EXPLICIT_VR_LE,)), is_for_pixels=True)
+    return accepted, demand
+
+
+@lru_cache(REMEMBERED)
+def find_instance_frame(
+    header: str | None, parameter: str | None, *, level: Level, require_accept: bool
+) -> InstanceFrame:
+    """What instances are sent in; arguments and errors of ``negotiate_instance_frame``."""
+    return negotiate_instance_frame(header, parameter, level=level, require_accept=require_accept)
 
 
 @lru_cache(REMEMBERED)
@@ -35,8 +71,21 @@ def demand_instances(
 ) -> tuple[AcceptableInstances, TransferDemand]:
     """The same for instances; arguments and errors of ``negotiate_instances``."""
     accepted = negotiate_instances(header, parameter, level=level, require_accept=require_accept)
+    return accepted, _demand_files(accepted)
+
+
+@lru_cache(REMEMBERED)
+def demand_zip(
+    header: str | None, parameter: str | None, *, require_accept: bool
+) -> tuple[AcceptableInstances, TransferDemand]:
+    """The same for the files of a ZIP archive; arguments and errors of ``negotiate_zip``."""
+    accepted = negotiate_zip(header, parameter, require_accept=require_accept)
+    return accepted, _demand_files(accepted)
+
+
+def _demand_files(accepted: AcceptableInstances) -> TransferDemand:
     wishes = (choice.transfer_syntax for choice in accepted.choices)
-    return accepted, TransferDemand.from_wishes(wishes, lambda uid: _takes(accepted, uid))
+    return TransferDemand.from_wishes(wishes, lambda uid: _takes(accepted, uid))
 
 
 def _takes(accepted: AcceptableInstances, transfer_syntax_uid: str) -> bool:

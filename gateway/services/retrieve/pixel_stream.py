@@ -14,19 +14,22 @@ from typing import Protocol, Self, TypeAlias
 
 from gateway.codecs import Buffer
 from gateway.codecs.bulkdata import BulkdataExtractor
+from gateway.codecs.document_types import DOCUMENT_TYPES, ENCAPSULATED_DOCUMENT
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameExtractor, FrameStart
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
 from gateway.dimse.association_cost import AssociationCost
 from gateway.errors import DecodeError, NotAcceptable, UnknownResource
 from gateway.resources import ResourcePath
+from gateway.services.retrieve.bulk_stream import BulkStream
 from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.received_instance import ReceivedInstance
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 
-__all__ = ["PixelDataService", "PixelEvent", "PixelStream"]
+__all__ = ["PIXEL_DATA_PATHS", "PixelDataService", "PixelEvent", "PixelStream"]
 
 PIXEL_DATA_PATHS = frozenset({"7FE00010", "7FE00008", "7FE00009"})
+"""Bulkdata paths of what may be compressed, so that its form is a matter of negotiation."""
 
 PixelEvent: TypeAlias = FrameStart | FrameChunk | FrameEnd
 """A frame or bulk value, numbered from 1, in pieces."""
@@ -46,6 +49,10 @@ class _Extractor(Protocol):
         """Whether the values are encoded in the transfer syntax of the data set; known when the first one begins."""
 
     @property
+    def is_document(self) -> bool:
+        """Whether the value is an encapsulated document."""
+
+    @property
     def remaining_bytes(self) -> int | None:
         """About how much of the data set is still to come, None where that is not known."""
 
@@ -58,6 +65,8 @@ class _Extractor(Protocol):
 
 class _FrameValues(FrameExtractor):
     """Some or all frames; the frames of a video are one value (PS3.18 §10.4.3.3.6)."""
+
+    is_document = False
 
     def __init__(self, transfer_syntax_uid: str, wanted: Sequence[int] | None) -> None:
         super().__init__(transfer_syntax_uid, wanted)
@@ -84,6 +93,7 @@ class _BulkValue:
 
     def __init__(self, transfer_syntax_uid: str, path: str) -> None:
         self._extractor = BulkdataExtractor(transfer_syntax_uid, path)
+        self.is_document = path == ENCAPSULATED_DOCUMENT
         self._begun = self._ended = False
 
     @property
@@ -104,7 +114,7 @@ class _BulkValue:
         events: list[PixelEvent] = [FrameChunk(piece) for piece in pieces]
         if not self._begun and (pieces or self.is_complete):
             self._begun = True
-            events.insert(0, FrameStart(1))
+            events.insert(0, FrameStart(1, self._extractor.value_length))
         if self._begun and self.is_complete and not self._ended:
             self._ended = True
             events.append(FrameEnd())
@@ -120,6 +130,10 @@ class PixelStream:
         Of the values: Explicit VR Little Endian for all but compressed pixel data, which stays as the archive sends it.
     count : int
         Values to come; for all frames of encapsulated Pixel Data, as many as Number of Frames says.
+    length : int or None
+        Bytes of the first value, None where that is not known when it begins.
+    document_type : str or None
+        Media type of the value where it is an encapsulated document.
     """
 
     def __init__(self, instances: Instances, make: _ExtractorFactory, cost: AssociationCost) -> None:
@@ -127,6 +141,8 @@ class PixelStream:
         self._make = make
         self._cost = cost
         self.count = 1
+        self.length: int | None = None
+        self.document_type: str | None = None
         self.transfer_syntax_uid = EXPLICIT_VR_LE
         self._events = self._generate()
         self._first: PixelEvent | None = None
@@ -146,6 +162,8 @@ class PixelStream:
             self._first = await anext(self._events)
         except StopAsyncIteration:
             raise UnknownResource("bulk data") from None
+        if isinstance(self._first, FrameStart):
+            self.length = self._first.length
 
     def __aiter__(self) -> Self:
         return self
@@ -183,6 +201,8 @@ class PixelStream:
     def _describe(self, instance: ReceivedInstance, extractor: _Extractor) -> None:
         self.count = extractor.value_count
         self.transfer_syntax_uid = instance.transfer_syntax_uid if extractor.is_compressed else EXPLICIT_VR_LE
+        if extractor.is_document:
+            self.document_type = DOCUMENT_TYPES.get(instance.sop_class_uid)
 
 
 class _Reading:
@@ -278,6 +298,20 @@ class PixelDataService:
 
         async with self._open(path, demand, make) as stream:
             yield stream
+
+    @asynccontextmanager
+    async def open_all(
+        self, path: ResourcePath, demand: TransferDemand, *, pixels_only: bool
+    ) -> AsyncIterator[BulkStream]:
+        """Fetch every bulk value under `path`, or all pixel data; the first instance has arrived.
+
+        Raises
+        ------
+        UnknownResource, NotAcceptable, BackendError
+            As ``RetrieveService.open_instances``; further ones while iterating.
+        """
+        async with self._retrieve.open_instances(path, demand) as instances:
+            yield BulkStream(instances, pixels_only=pixels_only)
 
     @asynccontextmanager
     async def _open(

@@ -18,8 +18,11 @@ from gateway.web.negotiation.frames import AcceptableFrames, FrameRepresentation
 from gateway.web.negotiation.instances import (
     AcceptableInstances,
     InstanceChoice,
+    InstanceFrame,
     InstanceRepresentation,
+    negotiate_instance_frame,
     negotiate_instances,
+    negotiate_zip,
 )
 from gateway.web.negotiation.rendered import (
     AcceptableRendered,
@@ -40,17 +43,20 @@ __all__ = [
     "DocumentRepresentation",
     "FrameRepresentation",
     "InstanceChoice",
+    "InstanceFrame",
     "InstanceRepresentation",
     "RenderedCategory",
     "RenderedRepresentation",
     "RenderedScope",
     "join_lines",
     "negotiate_frames",
+    "negotiate_instance_frame",
     "negotiate_instances",
     "negotiate_metadata",
     "negotiate_rendered",
     "negotiate_search",
     "negotiate_store_response",
+    "negotiate_zip",
     "read_accept_parameter",
     "read_store_content_type",
 ]

@@ -26,6 +26,7 @@ __all__ = [
     "DICOM_JSON",
     "DICOM_XML",
     "OCTET_STREAM",
+    "ZIP",
     "Accepted",
     "Kind",
     "Offer",
@@ -39,6 +40,7 @@ DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
 DICOM_XML = "application/dicom+xml"
 OCTET_STREAM = "application/octet-stream"
+ZIP = "application/zip"
 
 _DEFAULT_SYNTAXES = {  # what a media type without transfer-syntax means, PS3.18 Tables 8.7.3-2 and 8.7.3-5
     DICOM: EXPLICIT_VR_LE,
@@ -192,7 +194,7 @@ def _takes_syntax(wanted: MediaType, transfer_syntax: str) -> bool:
     """Whether the ``transfer-syntax`` of a range, or its absence, allows `transfer_syntax` (§8.7.8.2)."""
     if wanted.transfer_syntax is not None:
         return wanted.transfer_syntax in ("*", transfer_syntax)
-    if wanted.has_wildcard or _DEFAULT_SYNTAXES.get(wanted.representation_type) == transfer_syntax:
+    if wanted.has_wildcard or _DEFAULT_SYNTAXES.get(wanted.representation_type, transfer_syntax) == transfer_syntax:
         return True
     # What exists in lossy form only may be sent so although the default is another syntax (§8.7.3.1).
     return get_transfer_syntax(transfer_syntax).lossy

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.codecs.document_types import DOCUMENT_TYPES
 from gateway.codecs.media_types import format_media_type
 from gateway.codecs.transfer_syntax import COMPRESSED, EXPLICIT_VR_LE, get_transfer_syntax
 from gateway.errors import NotAcceptable
@@ -17,15 +18,17 @@ __all__ = ["AcceptableFrames", "FrameRepresentation", "negotiate_frames"]
 
 @dataclass(frozen=True, slots=True)
 class FrameRepresentation:
-    """The form in which frames or one bulk data value are sent."""
+    """The form in which frames or one bulk data value are sent; a document has no transfer syntax."""
 
     media_type: str
-    transfer_syntax: str
+    transfer_syntax: str | None
     single_part: bool
 
     @property
     def content_type(self) -> str:
         """For the parts, or for the whole response; viewers rely on the transfer syntax in it."""
+        if self.transfer_syntax is None:
+            return self.media_type
         return format_media_type(self.media_type, (("transfer-syntax", self.transfer_syntax),))
 
 
@@ -35,8 +38,10 @@ class AcceptableFrames:
 
     _accepted: Accepted
 
-    def choose(self, stored_transfer_syntax: str, frame_count: int) -> FrameRepresentation:
-        """Decide the form of pixel data that the archive delivers in a transfer syntax.
+    def choose(
+        self, stored_transfer_syntax: str, frame_count: int, document_type: str | None = None
+    ) -> FrameRepresentation:
+        """Decide the form of pixel data, or of a bulk data value, that the archive delivers in a transfer syntax.
 
         Parameters
         ----------
@@ -44,6 +49,8 @@ class AcceptableFrames:
             Of the data set. For a bulk data value that is not encapsulated pixel data: Explicit VR LE.
         frame_count : int
             How many representations will be sent; only one may be a single part. A video is one.
+        document_type : str, optional
+            Media type of an encapsulated document. It is sent as that where it is named, else as octets.
 
         Raises
         ------
@@ -51,15 +58,19 @@ class AcceptableFrames:
             The client does not take the stored form.
         """
         offers = _frame_offers(stored_transfer_syntax, frame_count)
+        if document_type is not None:
+            offers += _document_offers(document_type, frame_count)
         best = self._accepted.best(offers)
-        if best is None or best.transfer_syntax is None:
-            raise NotAcceptable([format_offer(offer) for offer in offers], "the pixel data is stored in another form")
+        if best is None:
+            raise NotAcceptable([format_offer(offer) for offer in offers], "the value is stored in another form")
+        if best.transfer_syntax is None:
+            return FrameRepresentation(best.essence, None, single_part=not best.multipart)
         media_type = get_transfer_syntax(best.transfer_syntax).media_type or OCTET_STREAM
         return FrameRepresentation(media_type, best.transfer_syntax, single_part=not best.multipart)
 
 
 def negotiate_frames(
-    header: str | None, parameter: str | None, *, frame_count: int, require_accept: bool
+    header: str | None, parameter: str | None, *, frame_count: int, require_accept: bool, documents: bool = False
 ) -> AcceptableFrames:
     """Decide what a client takes of frames, pixel data or a bulk data value (PS3.18 §10.4.4).
 
@@ -69,6 +80,8 @@ def negotiate_frames(
         As in ``read_request``.
     frame_count : int
         How many representations the request names, 1 for a bulk data value.
+    documents : bool
+        Whether it may be an encapsulated document, which has a media type of its own.
 
     Raises
     ------
@@ -76,6 +89,8 @@ def negotiate_frames(
         No stored form whatever would be acceptable; as ``read_request``.
     """
     possible = [offer for syntax in _PIXEL_SYNTAXES for offer in _frame_offers(syntax, frame_count)]
+    if documents:
+        possible += [offer for name in DOCUMENT_TYPES.values() for offer in _document_offers(name, frame_count)]
     available = list(dict.fromkeys(format_offer(offer) for offer in possible if offer.multipart))
     accepted = read_request(header, parameter, require_accept, available)
     if accepted.best(possible) is None:
@@ -91,3 +106,7 @@ def _frame_offers(stored_transfer_syntax: str, frame_count: int) -> list[Offer]:
     sent = EXPLICIT_VR_LE if syntax.is_uncompressed else syntax.uid
     essence = (syntax.media_type or OCTET_STREAM).lower()
     return [Offer(essence, multipart, sent) for multipart in ((True, False) if frame_count == 1 else (True,))]
+
+
+def _document_offers(media_type: str, count: int) -> list[Offer]:
+    return [Offer(media_type, multipart) for multipart in ((True, False) if count == 1 else (True,))]

@@ -1,22 +1,53 @@
 """Instances: which transfer syntaxes a client takes them in, and in which frame (Table 10.4.4-1, PS3.18 §8.7.3.1).
 
+Three frames: a multipart of files (or one file), a zip archive of files, and, as before 2016, their bulk data in a
+multipart of octets (Table 10.4.4-1). A zip archive is no media type of the standard and is given only where it is
+named; without a ``transfer-syntax`` its files are as the archive holds them.
+
 What can be sent depends on how the archive stored them, which shows only when the first bytes arrive. So the answer
 is an object that decides when that is known (`AcceptableInstances.choose`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 
 from gateway.codecs.media_types import MULTIPART_RELATED, MediaRange, format_media_type
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE, get_transfer_syntax
 from gateway.errors import NotAcceptable
 from gateway.resources import Level, is_valid_uid
-from gateway.web.negotiation.accepted import DICOM, Accepted, Offer, read_request
+from gateway.web.negotiation.accepted import DICOM, OCTET_STREAM, ZIP, Accepted, Offer, read_request
 
-__all__ = ["AcceptableInstances", "InstanceChoice", "InstanceRepresentation", "negotiate_instances"]
+__all__ = [
+    "AcceptableInstances",
+    "InstanceChoice",
+    "InstanceFrame",
+    "InstanceRepresentation",
+    "negotiate_instance_frame",
+    "negotiate_instances",
+    "negotiate_zip",
+]
 
 _NEVER_SENT = frozenset({IMPLICIT_VR_LE, EXPLICIT_VR_BE})  # PS3.18 §8.7.3
+
+
+class InstanceFrame(Enum):
+    """What instances are sent in."""
+
+    FILES = "a multipart of DICOM files, or one file"
+    ZIP = "a zip archive of DICOM files"
+    BULKDATA = "a multipart of their bulk data"
+
+
+_MULTIPART, _SINGLE_PART = Offer(DICOM, multipart=True), Offer(DICOM, multipart=False)
+_ZIP = Offer(ZIP, multipart=False)
+_FRAMES = {
+    _MULTIPART: InstanceFrame.FILES,
+    _SINGLE_PART: InstanceFrame.FILES,
+    _ZIP: InstanceFrame.ZIP,
+    Offer(OCTET_STREAM, multipart=True): InstanceFrame.BULKDATA,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +80,7 @@ class AcceptableInstances:
 
     choices: tuple[InstanceChoice, ...]
     _accepted: Accepted
-    _forms: tuple[bool, ...]
+    _forms: tuple[Offer, ...]
 
     def choose(self, delivered_transfer_syntax: str) -> InstanceRepresentation:
         """Decide the form for an instance that the archive delivers in a transfer syntax.
@@ -64,16 +95,16 @@ class AcceptableInstances:
         """
         syntax = get_transfer_syntax(delivered_transfer_syntax)
         sent = EXPLICIT_VR_LE if syntax.is_uncompressed else syntax.uid
-        best = self._accepted.best([Offer(DICOM, multipart, sent) for multipart in self._forms])
+        best = self._accepted.best([replace(form, transfer_syntax=sent) for form in self._forms])
         if best is None:
-            raise NotAcceptable(_instance_types(sent), "the instance is stored in another transfer syntax")
+            raise NotAcceptable([_dicom_type(sent)], "the instance is stored in another transfer syntax")
         return InstanceRepresentation(sent, single_part=not best.multipart)
 
 
-def negotiate_instances(
+def negotiate_instance_frame(
     header: str | None, parameter: str | None, *, level: Level, require_accept: bool
-) -> AcceptableInstances:
-    """Decide what a client takes of a study, a series or an instance (PS3.18 §10.4.4).
+) -> InstanceFrame:
+    """Decide what a study, a series or an instance is sent in (PS3.18 Table 10.4.4-1).
 
     Parameters
     ----------
@@ -85,40 +116,87 @@ def negotiate_instances(
     Raises
     ------
     NotAcceptable, BadParameter
+        None is acceptable; as ``read_request``.
+    """
+    accepted = read_request(header, parameter, require_accept, _AVAILABLE)
+    is_zip_named = any(item.media_type.essence == ZIP for ranges in accepted.lists for item in ranges)
+    passed_over = (() if level is Level.IMAGE else (_SINGLE_PART,)) + (() if is_zip_named else (_ZIP,))
+    best = accepted.best([offer for offer in _FRAMES if offer not in passed_over])
+    if best is None:
+        raise NotAcceptable(_AVAILABLE)
+    return _FRAMES[best]
+
+
+def negotiate_instances(
+    header: str | None, parameter: str | None, *, level: Level, require_accept: bool
+) -> AcceptableInstances:
+    """Decide in which transfer syntaxes a client takes the files of a target (PS3.18 §10.4.4).
+
+    Arguments are those of `negotiate_instance_frame`.
+
+    Raises
+    ------
+    NotAcceptable, BadParameter
         Nothing we produce is acceptable; as ``read_request``.
     """
-    available = _instance_types("*")
-    accepted = read_request(header, parameter, require_accept, available)
-    forms = (True, False) if level is Level.IMAGE else (True,)
+    accepted = read_request(header, parameter, require_accept, _AVAILABLE)
+    forms = (_MULTIPART, _SINGLE_PART) if level is Level.IMAGE else (_MULTIPART,)
     choices = tuple(
         dict.fromkeys(
-            InstanceChoice(syntax, single_part=not multipart)
+            InstanceChoice(syntax, single_part=not form.multipart)
             for ranges in accepted.lists
             for item in sorted(ranges, key=_by_preference)
             for syntax in _wanted_syntaxes(item)
-            for multipart in forms
-            if item.covers(DICOM, multipart=multipart)
+            for form in forms
+            if item.covers(DICOM, multipart=form.multipart)
         )
     )
     if not choices:
-        raise NotAcceptable(available)
+        raise NotAcceptable(_AVAILABLE)
     return AcceptableInstances(choices, accepted, forms)
+
+
+def negotiate_zip(header: str | None, parameter: str | None, *, require_accept: bool) -> AcceptableInstances:
+    """Decide in which transfer syntaxes a client takes the files in a zip archive.
+
+    Arguments are those of `negotiate_instance_frame`, which has chosen the archive.
+
+    Raises
+    ------
+    NotAcceptable, BadParameter
+        As `negotiate_instances`.
+    """
+    accepted = read_request(header, parameter, require_accept, _AVAILABLE)
+    choices = tuple(
+        dict.fromkeys(
+            InstanceChoice(syntax, single_part=True)
+            for ranges in accepted.lists
+            for item in sorted(ranges, key=_by_preference)
+            if item.media_type.essence == ZIP
+            for syntax in _wanted_syntaxes(item, by_default=("*",))
+        )
+    )
+    if not choices:
+        raise NotAcceptable(_AVAILABLE)
+    return AcceptableInstances(choices, accepted, (_ZIP,))
 
 
 def _by_preference(item: MediaRange) -> tuple[float, tuple[int, ...]]:
     return -item.q, tuple(-number for number in item.specificity)
 
 
-def _wanted_syntaxes(item: MediaRange) -> tuple[str, ...]:
+def _wanted_syntaxes(item: MediaRange, by_default: tuple[str, ...] = (EXPLICIT_VR_LE,)) -> tuple[str, ...]:
     """The transfer syntaxes a range of instances asks for, best first."""
     wanted = item.media_type.transfer_syntax
     if item.q == 0 or wanted in _NEVER_SENT:
         return ()
     if wanted is None:
-        return (EXPLICIT_VR_LE, "*") if item.media_type.has_wildcard else (EXPLICIT_VR_LE,)
+        return (EXPLICIT_VR_LE, "*") if item.media_type.has_wildcard else by_default
     return (wanted,) if wanted == "*" or is_valid_uid(wanted) else ()
 
 
-def _instance_types(transfer_syntax: str) -> list[str]:
-    parameters = (("type", DICOM), ("transfer-syntax", transfer_syntax))
-    return [format_media_type(MULTIPART_RELATED, parameters)]
+def _dicom_type(transfer_syntax: str) -> str:
+    return format_media_type(MULTIPART_RELATED, (("type", DICOM), ("transfer-syntax", transfer_syntax)))
+
+
+_AVAILABLE = (_dicom_type("*"), ZIP, format_media_type(MULTIPART_RELATED, (("type", OCTET_STREAM),)))

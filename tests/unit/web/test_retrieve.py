@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +288,37 @@ async def test_how_long_pixels_may_be_kept_is_a_setting(tmp_path: Path) -> None:
     async with open_site(tmp_path, cache={"cache_control": "private, max-age=60"}) as site:
         assert (await site.get(f"{SERIES}/metadata", JSON)).headers["Cache-Control"] == "private, no-cache"
         assert (await site.get(INSTANCE)).headers["Cache-Control"] == "private, max-age=60"
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("path", "count"), [(STUDY, 4), (SERIES, 3), (INSTANCE, 1)])
+async def test_each_level_as_a_zip_archive(tmp_path: Path, method: str, path: str, count: int) -> None:
+    async with open_site(tmp_path, retrieve=method) as site:
+        answer = await site.get(path, "application/zip")
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/zip")
+        uid = path.rpartition("/")[2]
+        assert answer.headers["Content-Disposition"] == f'attachment; filename="{uid}.zip"'
+        parts = (await site.get(path)).parts
+        with zipfile.ZipFile(BytesIO(answer.body)) as archive:
+            assert archive.testzip() is None and len(archive.namelist()) == count
+            contents = {name: archive.read(name) for name in archive.namelist()}
+        prefix = site.url + "/studies/"
+        assert contents == {
+            part.location.removeprefix(prefix).replace("series/", "").replace("instances/", "") + ".dcm": part.body
+            for part in parts
+        }
+        head = await fetch(site.url + path, "application/zip", method="HEAD")
+        assert (head.status, head.body) == (200, b"")
+        await site.check_clean()
+
+
+async def test_a_zip_archive_of_what_fails_on_the_way_is_cut(tmp_path: Path) -> None:
+    behaviour = Behaviour(failing_suboperations=frozenset({1}))
+    async with open_site(tmp_path, behaviour, retrieve="c-get") as site:
+        with pytest.raises(aiohttp.ClientError):
+            await site.get(SERIES, "application/zip")
+        site.sandbox.behaviour = Behaviour()
+        rle = "application/zip; transfer-syntax=1.2.840.10008.1.2.5"
+        refused = await site.get(SERIES, rle)
+        assert refused.status == 406
+        await site.check_clean()

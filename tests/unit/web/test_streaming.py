@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import zipfile
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from io import BytesIO
 
 import aiohttp
 import pytest
@@ -20,12 +22,14 @@ from gateway.errors import ConnectionLost, UnknownResource
 from gateway.web.middleware import install
 from gateway.web.retry_after import RetryAfter
 from gateway.web.streaming import (
+    ArchivedFile,
     Part,
     ResponseHead,
     first_of,
     stream_json_array,
     stream_multipart,
     stream_single,
+    stream_zip,
 )
 from tests.support.http_server import serve
 
@@ -187,7 +191,13 @@ async def single_that_is_too_short(request: web.Request) -> web.StreamResponse:
     return await stream_single(request, part, ResponseHead(), stall_s=STALL_S, length=8)
 
 
+async def zip_that_fails(request: web.Request) -> web.StreamResponse:
+    files = Source(ArchivedFile("a", pieces(b"x")), ArchivedFile("b", Source(b"half", FAILURE)()))
+    return await stream_zip(request, files(), ResponseHead(), stall_s=STALL_S)
+
+
 BROKEN = [
+    zip_that_fails,
     multipart_that_fails,
     multipart_that_fails_between_parts,
     array_that_fails,
@@ -204,6 +214,17 @@ async def test_a_failure_after_the_first_byte_is_seen_by_the_client(handler: Wri
             assert response.status == 200
             with pytest.raises(aiohttp.ClientError):
                 await response.read()
+
+
+async def test_a_zip_archive() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        files = Source(ArchivedFile("a/b", pieces(b"x", b"y" * 300_000)), ArchivedFile("c", pieces()))
+        return await stream_zip(request, files(), ResponseHead(), stall_s=STALL_S)
+
+    async with serve(make_app(handler)) as url, aiohttp.ClientSession() as client, client.get(url) as response:
+        assert response.headers["Content-Type"] == "application/zip"
+        with zipfile.ZipFile(BytesIO(await response.read())) as archive:
+            assert {name: archive.read(name) for name in archive.namelist()} == {"a/b": b"x" + b"y" * 300_000, "c": b""}
 
 
 async def test_curl_sees_the_failure_too() -> None:

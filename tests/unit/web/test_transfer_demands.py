@@ -8,7 +8,14 @@ from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.errors import NotAcceptable
 from gateway.resources import Level
 from gateway.services.retrieve.transfer_demand import AS_STORED
-from gateway.web.transfer_demands import demand_frames, demand_instances
+from gateway.web.negotiation import InstanceFrame
+from gateway.web.transfer_demands import (
+    demand_bulkdata,
+    demand_frames,
+    demand_instances,
+    demand_zip,
+    find_instance_frame,
+)
 
 RLE = "1.2.840.10008.1.2.5"
 JPEG = "1.2.840.10008.1.2.4.50"
@@ -48,3 +55,23 @@ def test_what_is_not_acceptable_is_so_each_time(demand: object) -> None:
 def test_equal_headers_are_worked_out_once() -> None:
     asked = {"header": "*/*;q=0.75", "parameter": None, "frame_count": 3, "require_accept": False}
     assert demand_frames(**asked) is demand_frames(**asked)  # type: ignore[arg-type]
+
+
+def test_bulk_data_needs_octets_and_pixel_data_does_not() -> None:
+    header = f'multipart/related; type="image/dicom-rle"; transfer-syntax={RLE}'
+    with pytest.raises(NotAcceptable):
+        demand_bulkdata(header, None, pixels_only=False, require_accept=False)
+    _, demand = demand_bulkdata(header, None, pixels_only=True, require_accept=False)
+    assert demand.choices == ((RLE,), (EXPLICIT_VR_LE,))  # the second for what has no pixel data
+    for pixels_only in (True, False):
+        assert demand_bulkdata("*/*", None, pixels_only=pixels_only, require_accept=False)[1] == AS_STORED
+
+
+def test_what_instances_are_sent_in() -> None:
+    assert find_instance_frame("*/*", None, level=Level.STUDY, require_accept=False) is InstanceFrame.FILES
+
+
+def test_the_files_of_a_zip_archive_are_as_stored() -> None:
+    assert demand_zip("application/zip", None, require_accept=False)[1] == AS_STORED
+    header = f"application/zip; transfer-syntax={RLE}"
+    assert demand_zip(header, None, require_accept=False)[1].choices == ((RLE,),)

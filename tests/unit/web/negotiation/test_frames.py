@@ -131,3 +131,36 @@ def test_every_stored_form_is_given_to_a_client_that_takes_anything() -> None:
 
 def test_a_frame_names_its_transfer_syntax() -> None:
     assert FrameRepresentation("image/jls", JLS, True).content_type == f"image/jls; transfer-syntax={JLS}"
+
+
+PDF = "application/pdf"
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type", "single_part"),
+    [
+        ("*/*", "application/octet-stream", False),
+        (MULTIPART_OCTETS, "application/octet-stream", False),
+        (PDF, PDF, True),
+        (f'multipart/related; type="{PDF}"', PDF, False),
+        (f"{PDF}, */*;q=0.5", PDF, True),
+        ("text/xml", None, None),
+    ],
+)
+def test_an_encapsulated_document_in_its_own_media_type(
+    accept: str, media_type: str | None, single_part: bool | None
+) -> None:
+    found = negotiate_frames(accept, None, frame_count=1, require_accept=False, documents=True)
+    if media_type is None or single_part is None:
+        with pytest.raises(NotAcceptable) as caught:
+            found.choose(EXPLICIT, 1, PDF)
+        assert PDF in caught.value.available
+    else:
+        form = found.choose(EXPLICIT, 1, PDF)
+        assert (form.media_type, form.single_part) == (media_type, single_part)
+        assert ("transfer-syntax" in form.content_type) == (media_type != PDF)
+
+
+def test_frames_are_no_documents() -> None:
+    with pytest.raises(NotAcceptable):
+        negotiate_frames(PDF, None, frame_count=1, require_accept=False)

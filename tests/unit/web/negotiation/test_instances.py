@@ -6,7 +6,14 @@ import pytest
 
 from gateway.errors import NotAcceptable
 from gateway.resources import Level
-from gateway.web.negotiation import InstanceChoice, InstanceRepresentation, negotiate_instances
+from gateway.web.negotiation import (
+    InstanceChoice,
+    InstanceFrame,
+    InstanceRepresentation,
+    negotiate_instance_frame,
+    negotiate_instances,
+    negotiate_zip,
+)
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -20,6 +27,9 @@ MULTIPART_DICOM = 'multipart/related; type="application/dicom"'
 MULTIPART_OCTETS = 'multipart/related; type="application/octet-stream"'
 MULTIPART_XML = 'multipart/related; type="application/dicom+xml"'
 BROWSER = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
+
+
+AVAILABLE = (f"{MULTIPART_DICOM}; transfer-syntax=*", "application/zip", MULTIPART_OCTETS)
 
 
 def multi(*syntaxes: str) -> list[InstanceChoice]:
@@ -74,7 +84,11 @@ def test_choices_of_instances(
         if expected is None:
             with pytest.raises(NotAcceptable) as caught:
                 negotiate_instances(accept, None, level=level, require_accept=False)
-            assert caught.value.available == (f"{MULTIPART_DICOM}; transfer-syntax=*",)
+            assert caught.value.available == (
+                f"{MULTIPART_DICOM}; transfer-syntax=*",
+                "application/zip",
+                MULTIPART_OCTETS,
+            )
         else:
             found = negotiate_instances(accept, None, level=level, require_accept=False)
             assert list(found.choices) == expected
@@ -139,3 +153,65 @@ def test_the_query_parameter_narrows_instances_but_the_header_still_holds() -> N
 
 def test_an_instance_names_its_transfer_syntax() -> None:
     assert InstanceRepresentation(J2K, False).content_type == f"application/dicom; transfer-syntax={J2K}"
+
+
+FILES, ZIP, BULKDATA = InstanceFrame
+
+
+@pytest.mark.parametrize(
+    ("accept", "study", "instance"),
+    [
+        (None, FILES, FILES),
+        ("*/*", FILES, FILES),
+        ("application/*", None, FILES),  # a zip archive must be named
+        ("multipart/related", FILES, FILES),
+        (MULTIPART_DICOM, FILES, FILES),
+        ("application/dicom", None, FILES),
+        ("application/zip", ZIP, ZIP),
+        (f"application/zip;q=0.5, {MULTIPART_DICOM}", FILES, FILES),
+        (f"application/zip, {MULTIPART_DICOM};q=0.5", ZIP, ZIP),
+        ("application/zip, */*", ZIP, ZIP),
+        (MULTIPART_OCTETS, BULKDATA, BULKDATA),
+        (f"{MULTIPART_OCTETS}, {MULTIPART_DICOM}", FILES, FILES),
+        ("application/octet-stream", None, None),
+        ("image/jpeg", None, None),
+        ("application/zip;q=0", None, None),
+    ],
+)
+def test_what_instances_are_sent_in(
+    accept: str | None, study: InstanceFrame | None, instance: InstanceFrame | None
+) -> None:
+    for level, expected in ((Level.STUDY, study), (Level.SERIES, study), (Level.IMAGE, instance)):
+        if expected is None:
+            with pytest.raises(NotAcceptable) as caught:
+                negotiate_instance_frame(accept, None, level=level, require_accept=False)
+            assert "application/zip" in caught.value.available
+        else:
+            assert negotiate_instance_frame(accept, None, level=level, require_accept=False) is expected
+
+
+@pytest.mark.parametrize(
+    ("accept", "choices", "delivered", "sent"),
+    [
+        ("application/zip", ["*"], J2K, J2K),
+        ("application/zip", ["*"], IMPLICIT, EXPLICIT),
+        ("application/zip; transfer-syntax=*", ["*"], J2K, J2K),
+        (f"application/zip; transfer-syntax={JLS}", [JLS], JLS, JLS),
+        (f"application/zip; transfer-syntax={JLS}", [JLS], J2K, None),
+        (f"application/zip; transfer-syntax={EXPLICIT}, */*;q=0.1", [EXPLICIT], IMPLICIT, EXPLICIT),
+    ],
+)
+def test_the_files_of_a_zip_archive(accept: str, choices: list[str], delivered: str, sent: str | None) -> None:
+    found = negotiate_zip(accept, None, require_accept=False)
+    assert [choice.transfer_syntax for choice in found.choices] == choices
+    if sent is None:
+        with pytest.raises(NotAcceptable):
+            found.choose(delivered)
+    else:
+        assert found.choose(delivered).transfer_syntax == sent
+
+
+@pytest.mark.parametrize("accept", ["application/zip; transfer-syntax=1.2.840.10008.1.2", "application/zip;q=0"])
+def test_no_zip_archive_of_what_never_leaves(accept: str) -> None:
+    with pytest.raises(NotAcceptable):
+        negotiate_zip(accept, None, require_accept=False)

@@ -1,0 +1,145 @@
+"""Retrieve: frames, bulk data and pixel data (PS3.18 §10.4.1.1.5–6). Thin: negotiate, fetch, write."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from gateway.codecs import Buffer
+from gateway.codecs.frames import FrameChunk, FrameEnd, FrameStart
+from gateway.resources import parse_frame_list
+from gateway.services.retrieve.bulk_stream import BulkItem, BulkStreamEvent
+from gateway.services.retrieve.pixel_stream import PIXEL_DATA_PATHS, PixelEvent, PixelStream
+from gateway.services.retrieve.transfer_demand import AS_STORED
+from gateway.web.backends import BackendServices
+from gateway.web.conditional import answer_unchanged
+from gateway.web.negotiation import AcceptableFrames
+from gateway.web.retrieve_answers import RetrieveAnswers, Validity, read_accept, read_path
+from gateway.web.streaming import Part, ResponseHead
+from gateway.web.transfer_demands import demand_bulkdata, demand_frames
+
+__all__ = ["BulkHandlers"]
+
+
+class BulkHandlers:
+    """Answers for values taken out of instances."""
+
+    def __init__(self, backend: BackendServices, answers: RetrieveAnswers) -> None:
+        self._backend = backend
+        self._answers = answers
+
+    async def retrieve_frames(self, request: web.Request) -> web.StreamResponse:
+        """Some frames of an instance (§10.4.1.1.6)."""
+        path = read_path(request)
+        frames = parse_frame_list(request.match_info["frames"])
+        accepted, demand = demand_frames(
+            *read_accept(request), frame_count=len(frames), require_accept=self._answers.require_accept
+        )
+        validity = await self._answers.find_validity(request, path)
+        if validity.is_unchanged:
+            return answer_unchanged(validity.headers)
+        location = self._answers.find_url(request) + path.url_path + "/frames/"
+        async with self._backend.pixel_data.open_frames(path, frames, demand) as values:
+            return await self._send_values(
+                request, values, accepted, len(frames), lambda number: f"{location}{number}", validity
+            )
+
+    async def retrieve_bulkdata(self, request: web.Request) -> web.StreamResponse:
+        """The value behind a Bulkdata URI of the metadata (§10.4.1.1.5)."""
+        path = read_path(request)
+        value = request.match_info["path"]
+        accepted, demand = demand_frames(
+            *read_accept(request), frame_count=1, require_accept=self._answers.require_accept, documents=True
+        )
+        validity = await self._answers.find_validity(request, path)
+        if validity.is_unchanged:
+            return answer_unchanged(validity.headers)
+        location = f"{self._answers.find_url(request)}{path.url_path}/bulkdata/{value}"
+        demand = demand if value in PIXEL_DATA_PATHS else AS_STORED
+        async with self._backend.pixel_data.open_bulkdata(path, value, demand) as values:
+            return await self._send_values(request, values, accepted, values.count, lambda _: location, validity)
+
+    async def retrieve_all_bulkdata(self, request: web.Request) -> web.StreamResponse:
+        """Every bulk value of the instances of a study, a series or an instance (§10.4.1.1.5)."""
+        return await self._send_all(request, _locate_value, pixels_only=False)
+
+    async def retrieve_pixel_data(self, request: web.Request) -> web.StreamResponse:
+        """The pixel data of the instances of a study, a series or an instance (§10.4.1.1.6)."""
+        return await self._send_all(request, _locate_pixels, pixels_only=True)
+
+    async def _send_values(
+        self,
+        request: web.Request,
+        values: PixelStream,
+        accepted: AcceptableFrames,
+        count: int,
+        locate: Callable[[int], str],
+        validity: Validity,
+    ) -> web.StreamResponse:
+        form = accepted.choose(values.transfer_syntax_uid, count, values.document_type)
+        parts = _iter_frame_parts(values, form.content_type, locate)
+        head = ResponseHead(headers=CIMultiDict(validity.headers))
+        return await self._answers.send_parts(request, parts, head, single=form.single_part, length=values.length)
+
+    async def _send_all(
+        self, request: web.Request, locate: Callable[[BulkItem], str], *, pixels_only: bool
+    ) -> web.StreamResponse:
+        path = read_path(request)
+        accepted, demand = demand_bulkdata(
+            *read_accept(request), pixels_only=pixels_only, require_accept=self._answers.require_accept
+        )
+        validity = await self._answers.find_validity(request, path)
+        if validity.is_unchanged:
+            return answer_unchanged(validity.headers)
+        url = self._answers.find_url(request)
+        async with self._backend.pixel_data.open_all(path, demand, pixels_only=pixels_only) as stream:
+            head = self._answers.begin_head(request, len(stream.unavailable), stream.expected, validity.headers)
+            parts = _iter_bulk_parts(stream.iter_events(), accepted, lambda item: url + locate(item))
+            return await self._answers.send_parts(request, parts, head, single=False)
+
+
+def _locate_value(item: BulkItem) -> str:
+    """Its Bulkdata URI, as in the metadata (§10.4.3.3.5)."""
+    return f"{item.instance.url_path}/bulkdata/{item.path}"
+
+
+def _locate_pixels(item: BulkItem) -> str:
+    return (
+        f"{item.instance.url_path}/pixeldata" if item.frame is None else f"{item.instance.url_path}/frames/{item.frame}"
+    )
+
+
+async def _iter_frame_parts(
+    values: PixelStream, content_type: str, locate: Callable[[int], str]
+) -> AsyncGenerator[Part, None]:
+    """One part a frame; the pieces of a part end where the frame ends."""
+    events = aiter(values)
+    async for event in events:
+        if isinstance(event, FrameStart):
+            yield Part(content_type, locate(event.number), _iter_pieces(events))
+
+
+async def _iter_bulk_parts(
+    events: AsyncGenerator[BulkStreamEvent, None], accepted: AcceptableFrames, locate: Callable[[BulkItem], str]
+) -> AsyncGenerator[Part, None]:
+    """One part a value, or a frame of it; each in the form that the client takes it in."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, BulkItem):
+                # any number of others may follow: never a single part
+                form = accepted.choose(event.transfer_syntax_uid, 2, event.document_type)
+                yield Part(form.content_type, locate(event), _iter_pieces(events))
+
+
+async def _iter_pieces(
+    events: AsyncIterator[PixelEvent] | AsyncIterator[BulkStreamEvent],
+) -> AsyncGenerator[Buffer, None]:
+    async for event in events:
+        match event:
+            case FrameChunk(data=data):
+                yield data
+            case FrameEnd():
+                return
