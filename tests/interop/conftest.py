@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from gateway.config import BackendSettings
 from gateway.sandbox import SandboxArchive
+from tests.support.adversity import ALL_OFF, ALL_ON, Switches
 from tests.support.archive_contents import StoredInstance, list_contents
 from tests.support.mixed_series import write_mixed_series
 from tests.support.peers import LOOPBACK, DcmqrscpPeer, MoveDestination, OrthancPeer, find_free_port
@@ -56,6 +57,12 @@ class Served:
     def url(self, kind: str, method: str) -> str:
         """The service root of an archive by a method."""
         return self.gateway.base_url(f"{kind}-{method}")
+
+
+@pytest.fixture(params=[ALL_ON, ALL_OFF], ids=str)
+def switches(request: pytest.FixtureRequest) -> Switches:
+    """Caching, coalescing and early stop: all on, as they are by default, and all off."""
+    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")

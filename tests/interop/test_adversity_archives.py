@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from gateway.sandbox.loads import write_ct_series
-from tests.support.adversity import Lane, Rig, Series, open_rig, start_archive
+from tests.support.adversity import ALL_ON, Lane, Rig, Series, Switches, open_rig, start_archive
 from tests.support.cutting_proxy import CuttingProxy, Damage, Harm, Way
 from tests.support.peers import Peer
 from tests.support.raw_http import ANY_INSTANCE
@@ -36,8 +36,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @asynccontextmanager
-async def run(kind: str, folder: Path, files: list[Path], **settings: Any) -> AsyncIterator[Rig]:
-    async with start_archive(kind, folder, files) as backing, open_rig(backing, {"main": QUICK | settings}) as rig:
+async def run(
+    kind: str, folder: Path, files: list[Path], switches: Switches = ALL_ON, **settings: Any
+) -> AsyncIterator[Rig]:
+    async with (
+        start_archive(kind, folder, files) as backing,
+        open_rig(backing, {"main": QUICK | settings}, switches=switches) as rig,
+    ):
         yield rig
 
 
@@ -73,10 +78,12 @@ async def assert_tells(lane: Lane, path: str) -> None:
 
 @METHODS
 @HARMS
-async def test_a_link_that_fails_within_an_instance(tmp_path: Path, files: list[Path], method: str, harm: Harm) -> None:
+async def test_a_link_that_fails_within_an_instance(
+    tmp_path: Path, files: list[Path], method: str, harm: Harm, switches: Switches
+) -> None:
     series = Series.of(files)
     numbers = random.Random(f"{method} {harm}")
-    async with run("dcmqrscp", tmp_path, files, retrieve=method) as rig:
+    async with run("dcmqrscp", tmp_path, files, switches, retrieve=method) as rig:
         relay, way = leg(rig.lane, method)
         for count in range(1, 4):
             relay.plan(Damage(harm, way, numbers.randrange(200_000, series.size - 200_000)))
@@ -89,10 +96,12 @@ async def test_a_link_that_fails_within_an_instance(tmp_path: Path, files: list[
 
 
 @HARMS
-async def test_the_request_leg_of_a_move_that_fails(tmp_path: Path, files: list[Path], harm: Harm) -> None:
+async def test_the_request_leg_of_a_move_that_fails(
+    tmp_path: Path, files: list[Path], harm: Harm, switches: Switches
+) -> None:
     """What the archive had to say is lost: the client gets everything, or a response that is visibly cut."""
     series = Series.of(files)
-    async with run("dcmqrscp", tmp_path, files, retrieve="c-move") as rig:
+    async with run("dcmqrscp", tmp_path, files, switches, retrieve="c-move") as rig:
         rig.lane.back.plan(Damage(Harm.PAUSE, Way.OUT, series.size // 3))
         reading = asyncio.create_task(read(rig.lane, series.path))
         await rig.lane.back.wait_for_harm()
@@ -110,9 +119,11 @@ async def test_the_request_leg_of_a_move_that_fails(tmp_path: Path, files: list[
 
 
 @HARMS
-async def test_a_link_that_fails_before_the_first_byte(tmp_path: Path, files: list[Path], harm: Harm) -> None:
+async def test_a_link_that_fails_before_the_first_byte(
+    tmp_path: Path, files: list[Path], harm: Harm, switches: Switches
+) -> None:
     series = Series.of(files)
-    async with run("dcmqrscp", tmp_path, files, retrieve="c-get") as rig:
+    async with run("dcmqrscp", tmp_path, files, switches, retrieve="c-get") as rig:
         for after in (0, 5, 150):  # of the answer to A-ASSOCIATE-RQ, and of the first response
             rig.lane.there.plan(Damage(harm, Way.BACK, after))
             async with aiohttp.ClientSession() as session, session.get(rig.lane.url + series.path) as response:
@@ -152,10 +163,10 @@ async def test_a_pause_shorter_than_the_limit_is_no_failure(tmp_path: Path, file
 
 @pytest.mark.parametrize(("kind", "method"), [("dcmqrscp", "c-get"), ("dcmqrscp", "c-move"), ("sandbox", "c-get")])
 async def test_an_archive_that_is_gone_and_comes_back(
-    tmp_path: Path, files: list[Path], method: str, kind: str
+    tmp_path: Path, files: list[Path], method: str, kind: str, switches: Switches
 ) -> None:
     series = Series.of(files)
-    async with run(kind, tmp_path, files, retrieve=method) as rig:
+    async with run(kind, tmp_path, files, switches, retrieve=method) as rig:
         relay, way = leg(rig.lane, method)
         relay.plan(Damage(Harm.PAUSE, way, series.size // 3))
         reading = asyncio.create_task(read(rig.lane, series.path))

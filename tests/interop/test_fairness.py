@@ -11,7 +11,7 @@ import pytest
 
 from gateway.sandbox import Behaviour
 from gateway.sandbox.loads import write_ct_series
-from tests.support.adversity import Lane, Series, open_rig, start_archive
+from tests.support.adversity import Lane, Series, Switches, open_rig, start_archive
 from tests.support.raw_http import ANY_INSTANCE
 
 pytestmark = pytest.mark.peer
@@ -76,14 +76,15 @@ async def ask_in_order(lane: Lane, requests: list[Request]) -> list[int]:
 @pytest.mark.parametrize("what", ["search with counts", "series", "mixture"])
 @pytest.mark.parametrize("kind", ["dcmqrscp", "sandbox"])
 async def test_fifty_clients_over_four_associations(
-    tmp_path: Path, files: list[Path], kind: str, what: str, method: str
+    tmp_path: Path, files: list[Path], kind: str, what: str, method: str, switches: Switches
 ) -> None:
     known = list_requests(Series.of(files[:SLICES]))
     requests = [known[what]] * CLIENTS if what in known else [*known.values()] * (CLIENTS // len(known))
     options = {"behaviour": Behaviour(refuse_relational=True, omit_optional_keys=True)} if kind == "sandbox" else {}
+    settings = {"max_associations": 4, "retrieve": method, "pool_timeout_s": 60}
     async with (
         start_archive(kind, tmp_path, files, **options) as backing,
-        open_rig(backing, {"main": {"max_associations": 4, "retrieve": method, "pool_timeout_s": 60}}) as rig,
+        open_rig(backing, {"main": settings}, switches=switches) as rig,
     ):
         finished = await ask_in_order(rig.lane, requests)
         assert sorted(finished) == list(range(CLIENTS))
@@ -100,11 +101,16 @@ async def test_fifty_clients_over_four_associations(
 
 @pytest.mark.parametrize("max_associations", [1, 2])
 @pytest.mark.parametrize("method", ["c-get", "c-move"])
-async def test_no_deadlock_with_very_few(tmp_path: Path, files: list[Path], method: str, max_associations: int) -> None:
+async def test_no_deadlock_with_very_few(
+    tmp_path: Path, files: list[Path], method: str, max_associations: int, switches: Switches
+) -> None:
     """Walks and computed counts need several queries for one answer, and a retrieval a query first."""
     requests = [*list_requests(Series.of(files[:SLICES])).values()] * 4
     settings = {"max_associations": max_associations, "retrieve": method, "pool_timeout_s": 60}
-    async with start_archive("dcmqrscp", tmp_path, files) as backing, open_rig(backing, {"main": settings}) as rig:
+    async with (
+        start_archive("dcmqrscp", tmp_path, files) as backing,
+        open_rig(backing, {"main": settings}, switches=switches) as rig,
+    ):
         assert len(await ask_in_order(rig.lane, requests)) == len(requests)
         assert rig.lane.archive.pool.statistics.wait_timeouts == 0
         await rig.assert_nothing_left()

@@ -18,20 +18,54 @@ import psutil
 from pydicom import dcmread
 
 from gateway.app import Gateway, run_gateway
-from gateway.config import BackendSettings, DimseSettings, GatewaySettings, HttpSettings
+from gateway.config import BackendSettings, CacheSettings, DimseSettings, GatewaySettings, HttpSettings
 from gateway.dimse.archive import Archive
 from gateway.sandbox import SandboxArchive
 from gateway.tasks import running_tasks
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.peers import LOOPBACK, DcmqrscpPeer, MoveDestination, OrthancPeer, Peer, find_free_port
 
-__all__ = ["Backing", "Lane", "Rig", "Series", "open_rig", "start_archive"]
+__all__ = ["ALL_OFF", "ALL_ON", "Backing", "Lane", "Rig", "Series", "Switches", "open_rig", "start_archive"]
 
 SETTLE_LIMIT_S = 10.0
 """For what is being cancelled, drained or released to be over; the gateway's own limits are a few seconds."""
 ARCHIVE_LIMIT_S = 45.0
 """For what an archive itself may take: DCMTK waits up to 30 s for ACSE messages."""
 THERE = "associations of the archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """What makes requests cheaper, each on or off; adversity must do no more harm with it than without."""
+
+    caching: bool = True
+    coalescing: bool = True
+    early_stop: bool = True
+
+    def __str__(self) -> str:
+        on = [name for name in ("caching", "coalescing", "early_stop") if getattr(self, name)]
+        return "+".join(on) or "nothing"
+
+    @property
+    def backend(self) -> dict[str, Any]:
+        """Settings of an archive."""
+        default = BackendSettings.model_fields["coalesce_window_ms"].default
+        return {"coalesce_window_ms": default if self.coalescing else 0, "stop_early": self.early_stop}
+
+    @property
+    def cache(self) -> CacheSettings:
+        """Settings of all archives."""
+        return CacheSettings() if self.caching else CacheSettings(fresh_s=0, metadata_memory_mib=0)
+
+    @property
+    def environment(self) -> dict[str, object]:
+        """The same for a gateway in a process of its own whose archive is ``main``."""
+        found = {f"BACKENDS__MAIN__{name.upper()}": value for name, value in self.backend.items()}
+        kept = self.cache.model_dump(include={"fresh_s", "metadata_memory_mib"})
+        return {**found, **{f"CACHE__{name.upper()}": value for name, value in kept.items()}}
+
+
+ALL_ON, ALL_OFF = Switches(), Switches(caching=False, coalescing=False, early_stop=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +220,12 @@ async def open_rig(
     lanes: Mapping[str, Mapping[str, Any]],
     *,
     http: Mapping[str, Any] | None = None,
+    switches: Switches = ALL_ON,
 ) -> AsyncIterator[Rig]:
-    """Run a gateway with one backend per entry of `lanes`: name to settings; the n-th uses the n-th destination."""
+    """Run a gateway with one backend per entry of `lanes`: name to settings; the n-th uses the n-th destination.
+
+    What a lane sets itself goes before `switches`.
+    """
     async with AsyncExitStack() as stack:
         dimse_port = find_free_port()
         relays: dict[str, tuple[CuttingProxy, CuttingProxy]] = {}
@@ -197,13 +235,14 @@ async def open_rig(
             back = CuttingProxy(dimse_port, port=backing.destinations[title])
             relays[name] = there, await stack.enter_async_context(back)
             common = {"ae_title": backing.ae_title, "host": LOOPBACK, "port": there.port, "move_destination": title}
-            backends[name] = BackendSettings(**{**common, **settings})
+            backends[name] = BackendSettings(**{**common, **switches.backend, **settings})
         gateway = await stack.enter_async_context(
             run_gateway(
                 GatewaySettings(
                     http=HttpSettings(**{"listen": f"{LOOPBACK}:0", "shutdown_grace_s": 1, **(http or {})}),
                     dimse=DimseSettings(listen=f"{LOOPBACK}:{dimse_port}", max_inbound_associations=256),
                     backends=backends,
+                    cache=switches.cache,
                 )
             )
         )
