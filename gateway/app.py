@@ -31,6 +31,7 @@ from gateway.services.retrieve.metadata import MetadataService
 from gateway.services.retrieve.pixel_stream import PixelDataService
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.search.service import ArchiveSearch
+from gateway.services.store.coercion import Coercion
 from gateway.services.store.service import StoreService
 from gateway.tasks import start_task
 from gateway.web.backends import BackendServices
@@ -109,7 +110,12 @@ def build_services(
         retrieve=retrieve,
         metadata=MetadataService(archive, retrieve, metadata),
         pixel_data=PixelDataService(retrieve),
-        store=StoreService(archive, settings.store, inventories.forget if metadata is None else metadata.forget),
+        store=StoreService(
+            archive,
+            settings.store,
+            inventories.forget if metadata is None else metadata.forget,
+            Coercion.from_settings(settings.store.coerce, settings.ae_title),
+        ),
         commitment=CommitmentService(archive, commitments.transactions, commitments.results, settings.commitment),
         verify=archive.echo,
         describe=archive.describe_load,

@@ -214,6 +214,7 @@ class StoreSettings(_Section):
 
     max_instance_bytes: int = Field(default=0, ge=0)  # 0: none
     reencode: bool = True  # Big Endian, deflated and the like to Explicit VR LE where the archive refuses them
+    coerce: tuple[str, ...] = ()  # KEYWORD=VALUE given to every instance; none: what is sent is what is stored
     max_instances: int = Field(default=0, ge=0)  # parts of one request; 0: none, what is kept of each is small
     max_head_bytes: int = Field(default=4_194_304, ge=65_536)  # held of each instance while looking for its UIDs
     max_metadata_bytes: int = Field(default=16_777_216, ge=65_536)  # metadata of one request, which is held in memory

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from contextlib import AsyncExitStack
+from sys import intern
 from typing import Self
 
 import structlog
@@ -25,7 +26,8 @@ from gateway.dimse.scu.storage import InstanceToStore, StoreOperation
 from gateway.dimse.status import Category, status_category
 from gateway.errors import BackendError
 from gateway.resources import ResourcePath
-from gateway.services.store.results import PROCESSING_FAILURE, Failed, Stored
+from gateway.services.store.coercion import CoercingEncoder, Coercion
+from gateway.services.store.results import COERCED, PROCESSING_FAILURE, Failed, Stored
 
 __all__ = ["OutgoingInstance"]
 
@@ -49,7 +51,7 @@ class OutgoingInstance:
         ae_title: str,
         stack: AsyncExitStack,
         operation: StoreOperation,
-        encoder: ExplicitLittleEndianEncoder | None,
+        encoder: ExplicitLittleEndianEncoder | CoercingEncoder | None,
     ) -> None:
         self.head = head
         self._encoder = encoder
@@ -60,7 +62,13 @@ class OutgoingInstance:
 
     @classmethod
     async def open(
-        cls, archive: Archive, head: InstanceHead, offered: Collection[StorageContext], *, reencodes: bool = False
+        cls,
+        archive: Archive,
+        head: InstanceHead,
+        offered: Collection[StorageContext],
+        *,
+        reencodes: bool = False,
+        coercion: Coercion | None = None,
     ) -> Self:
         """Lease an association and begin a C-STORE; the data set, its head included, is still to be written.
 
@@ -68,17 +76,25 @@ class OutgoingInstance:
         ----------
         reencodes
             Send the data set in Explicit VR Little Endian; it is in another native or in the deflated syntax.
+        coercion
+            What attributes are given other values; what is not encapsulated is sent in Explicit VR Little Endian then.
 
         Raises
         ------
         NoAcceptedContext, BackendError, ShuttingDown
             As ``Archive.store``; nothing is held then.
         """
-        transfer_syntax = EXPLICIT_VR_LE if reencodes else head.transfer_syntax_uid
+        encoder: ExplicitLittleEndianEncoder | CoercingEncoder | None = None
+        transfer_syntax = head.transfer_syntax_uid
+        if coercion is not None:
+            encoder = CoercingEncoder(coercion, transfer_syntax)
+            transfer_syntax = coercion.choose_transfer_syntax(transfer_syntax)
+        elif reencodes:
+            encoder = ExplicitLittleEndianEncoder(transfer_syntax)
+            transfer_syntax = EXPLICIT_VR_LE
         instance = InstanceToStore(head.sop_class_uid, head.sop_instance_uid, transfer_syntax)
         stack = AsyncExitStack()
         operation = await stack.enter_async_context(archive.store(instance, offered))
-        encoder = ExplicitLittleEndianEncoder(head.transfer_syntax_uid) if reencodes else None
         return cls(head, archive.ae_title, stack, operation, encoder)
 
     @property
@@ -127,9 +143,17 @@ class OutgoingInstance:
         status = PROCESSING_FAILURE if command.status is None else command.status
         match status_category(status):
             case Category.SUCCESS | Category.WARNING as category:
-                path = ResourcePath(head.study_uid, head.series_uid, head.sop_instance_uid)
-                return Stored(path, head.sop_class_uid, status if category is Category.WARNING else None)
+                return self._describe_stored(status if category is Category.WARNING else None)
         return Failed(head.sop_class_uid, head.sop_instance_uid, status)
+
+    def _describe_stored(self, warning: int | None) -> Stored:
+        """The success to be told; what many instances have in common is kept once."""
+        head = self.head
+        path = ResourcePath(intern(head.study_uid), intern(head.series_uid), head.sop_instance_uid)
+        originals = self._encoder.describe_originals() if isinstance(self._encoder, CoercingEncoder) else None
+        if originals is not None and warning is None:
+            warning = COERCED
+        return Stored(path, intern(head.sop_class_uid), warning, originals)
 
     async def take_early_answer(self) -> Failed:
         """Take the answer that came before the end, and break off; what the archive has not had whole is not stored."""

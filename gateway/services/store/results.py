@@ -5,7 +5,7 @@ Pure values and one pure function; the HTTP status that follows from them is dec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,17 +19,23 @@ OTHER_STUDY = 0xA900
 OUT_OF_RESOURCES = 0xA700
 PROCESSING_FAILURE = 0x0110
 DUPLICATE_INSTANCE = 0x0111
+COERCED = 0xB000
 CLASS_NOT_SUPPORTED = 0x0122
 TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The archive acknowledged the instance; `warning` is its status where that was a warning (Table I.2-1)."""
+    """The archive acknowledged the instance; `warning` is its status where that was a warning (Table I.2-1).
+
+    `originals` is the item of Original Attributes Sequence (0400,0561) in the DICOM JSON Model, where attributes were
+    given other values on the way.
+    """
 
     path: ResourcePath
     sop_class_uid: str
     warning: int | None = None
+    originals: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,8 @@ def _describe_stored(result: Stored, base_url: str) -> dict[str, Any]:
     }
     if result.warning is not None:
         item["00081196"] = _us(result.warning)
+    if result.originals is not None:
+        item["04000561"] = {"vr": "SQ", "Value": [result.originals]}
     return item
 
 

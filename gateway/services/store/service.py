@@ -43,6 +43,7 @@ from gateway.errors import (
     TooLarge,
 )
 from gateway.resources import is_valid_uid
+from gateway.services.store.coercion import Coercion
 from gateway.services.store.incoming import (
     BodyEvent,
     Fingerprint,
@@ -97,14 +98,21 @@ class StoreService:
     note_change : callable
         Called with the Study Instance UID when an instance of it was sent, however that ended: what is kept of the
         study may no longer be true.
+    coercion
+        What attributes every instance is given; None for none.
     """
 
     def __init__(
-        self, archive: Archive, settings: StoreSettings, note_change: Callable[[str], None] = _tell_nobody
+        self,
+        archive: Archive,
+        settings: StoreSettings,
+        note_change: Callable[[str], None] = _tell_nobody,
+        coercion: Coercion | None = None,
     ) -> None:
         self._archive = archive
         self._settings = settings
         self._note_change = note_change
+        self._coercion = coercion
 
     async def store_instances(
         self, body: AsyncIterator[BodyEvent], study: str | None, *, metadata_url: str | None = None
@@ -140,7 +148,7 @@ class StoreService:
             The archive cannot be reached or broke off, and nothing was stored. Raised before the end of `body` if
             nothing in it could be stored any more.
         """
-        request = _StoreRequest(self._archive, self._settings, study, self._note_change)
+        request = _StoreRequest(self._archive, self._settings, study, self._note_change, self._coercion)
         if metadata_url is None:
             reader = read_instances(body, self._settings.max_head_bytes)
         else:
@@ -167,10 +175,16 @@ class _StoreRequest:
     """
 
     def __init__(
-        self, archive: Archive, settings: StoreSettings, study: str | None, note_change: Callable[[str], None]
+        self,
+        archive: Archive,
+        settings: StoreSettings,
+        study: str | None,
+        note_change: Callable[[str], None],
+        coercion: Coercion | None,
     ) -> None:
         self._archive = archive
         self._settings = settings
+        self._coercion = coercion
         self._note_change = note_change
         self._study = study
         self._part: OutgoingInstance | None = None
@@ -261,7 +275,9 @@ class _StoreRequest:
             unanswered = len(self._unanswered)
             try:
                 newest_first = tuple(reversed(self._offered))  # what does not fit into 128 contexts is cut off
-                return await OutgoingInstance.open(self._archive, head, newest_first, reencodes=reencodes)
+                return await OutgoingInstance.open(
+                    self._archive, head, newest_first, reencodes=reencodes, coercion=self._coercion
+                )
             except BackendError as error:
                 if not unanswered or not _is_for_want_of_associations(error):
                     raise
@@ -297,9 +313,16 @@ class _StoreRequest:
             return
         task = start_task(self._await_answer(instance, end.fingerprint), name="C-STORE response")
         self._part = None
+        place = len(self._results)
         self._results.append(task)
         self._unanswered[task] = uid
-        task.add_done_callback(self._unanswered.pop)
+        task.add_done_callback(lambda done: self._settle(place, done))
+
+    def _settle(self, place: int, task: asyncio.Task[StoreResult]) -> None:
+        """An answer has come: keep what it says in the place of the task, which takes more."""
+        del self._unanswered[task]
+        if not task.cancelled() and task.exception() is None:
+            self._results[place] = task.result()
 
     async def _await_answer(self, instance: OutgoingInstance, fingerprint: Fingerprint) -> StoreResult:
         try:

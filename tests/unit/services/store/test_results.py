@@ -69,5 +69,13 @@ def test_the_retrieve_url_is_empty_unless_it_names_one_study(results: list[Store
     assert describe_results(results, BASE)["00081190"] == {"vr": "UR"}
 
 
+def test_what_an_instance_was_before() -> None:
+    originals = {"04000563": {"vr": "LO", "Value": ["GATEWAY"]}}
+    coerced = Stored(ResourcePath("1.2", "1.2.3", "1.2.3.4"), CT, 0xB000, originals)
+    (item,) = describe_results([coerced], BASE)["00081199"]["Value"]
+    assert list(item) == ["00081150", "00081155", "00081190", "00081196", "04000561"]
+    assert item["04000561"] == {"vr": "SQ", "Value": [originals]}
+
+
 def test_what_broke_an_instance_is_no_part_of_its_value() -> None:
     assert Failed(CT, "1.2", 0x0110, ConnectionLost("AE", "gone")) == Failed(CT, "1.2", 0x0110)
