@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -13,6 +13,7 @@ from pydicom import DataElement, Dataset
 from pydicom.encaps import generate_frames
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
 
 from tests.support.reference_model import build_xml
 from tests.support.uploads import BOUNDARY
@@ -99,9 +100,7 @@ def frame_parts(location: str, pixel_data: bytes, count: int, media_type: str, *
     ]
 
 
-def split_off_bulk(
-    data_set: Dataset, threshold: int = 1024, prefix: str = "bulk", is_bulk: Callable[[DataElement], bool] | None = None
-) -> Upload:
+def split_off_bulk(data_set: Dataset, threshold: int = 1024, prefix: str = "bulk") -> Upload:
     """The model of a data set, values of `threshold` bytes and more in parts; its pixel data is native."""
     parts: list[Bulk] = []
 
@@ -120,8 +119,6 @@ def _encode(element: DataElement) -> bytes:
     holder.add(element)
     buffer = DicomBytesIO()
     buffer.is_implicit_VR, buffer.is_little_endian = True, True
-    from pydicom.filewriter import write_dataset
-
     write_dataset(buffer, holder)
     return buffer.getvalue()[8:]
 
