@@ -1,7 +1,8 @@
 """A thousand cuts at random points leave no association, task or permit behind, and no answer that is quietly short.
 
-Lanes run side by side against one dcmqrscp, each with two backends (C-GET, C-MOVE) and relays of its own. A cut is a
-client that leaves in mid-response, or damage done to a link while an operation was under way on it.
+Lanes run side by side against one dcmqrscp, each with two backends (C-GET, C-MOVE) and relays of its own, and each with
+another choice of coalescing and early stop. A cut is a client that leaves in mid-response, or damage done to a link
+while an operation was under way on it.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import aiohttp
 import pytest
 
 from gateway.sandbox.loads import write_ct_series
-from tests.support.adversity import Lane, Rig, Series, open_rig, start_archive
+from tests.support.adversity import Lane, Rig, Series, Switches, open_rig, start_archive
 from tests.support.cutting_proxy import CuttingProxy, Damage, Harm, Way
 from tests.support.raw_http import ANY_INSTANCE, RawClient
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer]
 
 CUTS = 1_000
-LANES = 4
+LANES = [Switches(coalescing=coalescing, early_stop=stops) for coalescing in (True, False) for stops in (True, False)]
 SLICES = 12
 SIZE = 256  # pixels: 132 kB an instance, 1.6 MB a series
 SEED = 20_260
@@ -148,23 +149,27 @@ class Saboteur:
 
 
 @pytest.mark.timeout(300)
-async def test_a_thousand_cuts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("caching", [True, False])
+async def test_a_thousand_cuts(tmp_path: Path, caching: bool) -> None:
     files = write_ct_series(tmp_path / "series", SLICES, SIZE)
     others = write_ct_series(tmp_path / "others", SLICES, SIZE, seed=2)  # what is read is not written meanwhile
     tasks = list_tasks(Series.of(files), others)
-    lanes = {f"{method}{number}": method for number in range(LANES) for method in ("get", "move")}
-    titles = tuple(f"GATEWAY{number}" for number in range(len(lanes)))
-    settings = {name: QUICK | {"retrieve": f"c-{method}"} for name, method in lanes.items()}
+    settings = {
+        f"{method}{number}": QUICK | switches.backend | {"retrieve": f"c-{method}"}
+        for number, switches in enumerate(LANES)
+        for method in ("get", "move")
+    }
+    titles = tuple(f"GATEWAY{number}" for number in range(len(settings)))
     async with (
         start_archive("dcmqrscp", tmp_path, files, titles, max_associations=100) as backing,
-        open_rig(backing, settings) as rig,
+        open_rig(backing, settings, switches=Switches(caching=caching)) as rig,
     ):
         before = len(asyncio.all_tasks())
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
             saboteurs = [
-                Saboteur((rig.lanes[2 * n], rig.lanes[2 * n + 1]), tasks, SEED + n, session) for n in range(LANES)
+                Saboteur((rig.lanes[2 * n], rig.lanes[2 * n + 1]), tasks, SEED + n, session) for n in range(len(LANES))
             ]
-            await asyncio.gather(*(saboteur.run(CUTS // LANES) for saboteur in saboteurs))
+            await asyncio.gather(*(saboteur.run(CUTS // len(LANES)) for saboteur in saboteurs))
         cuts = sum((saboteur.cuts for saboteur in saboteurs), Counter())
         outcomes = sum((saboteur.outcomes for saboteur in saboteurs), Counter())
         print(f"\n{cuts.total()} cuts: {dict(cuts)}\nwhat clients saw: {dict(outcomes)}")

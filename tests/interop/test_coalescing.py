@@ -14,7 +14,7 @@ import pytest
 from pydicom import dcmread
 
 from gateway.sandbox.loads import write_ct_series
-from tests.support.adversity import Lane, Rig, Series, open_rig, start_archive, wait_until
+from tests.support.adversity import ALL_ON, Lane, Rig, Series, Switches, open_rig, start_archive, wait_until
 from tests.support.cutting_proxy import Damage, Harm, Way
 from tests.support.raw_http import ANY_INSTANCE, RawClient
 
@@ -59,10 +59,20 @@ def load_with_a_large_one(tmp_path_factory: pytest.TempPathFactory, load: Load) 
     return describe([path, *load.files[:10]])
 
 
+ALL_BUT_STOPPING, ALL_BUT_CACHING = Switches(early_stop=False), Switches(caching=False)
+OTHERS_ON_AND_OFF = pytest.mark.parametrize("switches", [ALL_BUT_STOPPING, ALL_BUT_CACHING], ids=str)
+"""Coalescing with one of the others each; with both it is what is tested where nothing is said."""
+
+
 @asynccontextmanager
-async def run(kind: str, folder: Path, files: list[Path], **settings: Any) -> AsyncIterator[Rig]:
+async def run(
+    kind: str, folder: Path, files: list[Path], switches: Switches = ALL_ON, **settings: Any
+) -> AsyncIterator[Rig]:
     main = {"max_associations": 4, "pool_timeout_s": 60, **settings}
-    async with start_archive(kind, folder, files) as backing, open_rig(backing, {"main": main}) as rig:
+    async with (
+        start_archive(kind, folder, files) as backing,
+        open_rig(backing, {"main": main}, switches=switches) as rig,
+    ):
         yield rig
 
 
@@ -126,13 +136,14 @@ def take_part(body: bytes) -> bytes:
 
 # not dcmqrscp: there one retrieval under way keeps every other operation waiting, shared or not
 @METHODS
+@OTHERS_ON_AND_OFF
 @pytest.mark.parametrize("kind", ["orthanc", "sandbox"])
 async def test_one_that_takes_nothing_does_not_stop_the_others(
-    tmp_path: Path, load_with_a_large_one: Load, kind: str, method: str
+    tmp_path: Path, load_with_a_large_one: Load, kind: str, method: str, switches: Switches
 ) -> None:
     load = load_with_a_large_one
     large, *small = list_frame_paths(load)
-    async with run(kind, tmp_path, load.files, retrieve=method) as rig, RawClient(rig.lane.url) as stalled:
+    async with run(kind, tmp_path, load.files, switches, retrieve=method) as rig, RawClient(rig.lane.url) as stalled:
         await stalled.ask(large, accept=FRAMES)
         for _ in range(3):
             answers = await ask_together(rig.lane, small, FRAMES)
@@ -145,12 +156,14 @@ async def test_one_that_takes_nothing_does_not_stop_the_others(
 
 
 @METHODS
-@pytest.mark.parametrize("kind", ["dcmqrscp", "sandbox"])
-@pytest.mark.parametrize("harm", [Harm.RESET, Harm.HALF_CLOSE])
-async def test_a_link_that_fails_in_the_middle(tmp_path: Path, load: Load, kind: str, method: str, harm: Harm) -> None:
+@OTHERS_ON_AND_OFF
+@pytest.mark.parametrize(("kind", "harm"), [("dcmqrscp", Harm.RESET), ("sandbox", Harm.HALF_CLOSE)])
+async def test_a_link_that_fails_in_the_middle(
+    tmp_path: Path, load: Load, kind: str, method: str, harm: Harm, switches: Switches
+) -> None:
     """The one under way may fail, or be cut off where its client sees it; all the others are whole."""
     paths = list_frame_paths(load)
-    async with run(kind, tmp_path, load.files, retrieve=method, cancel_timeout_s=1) as rig:
+    async with run(kind, tmp_path, load.files, switches, retrieve=method, cancel_timeout_s=1) as rig:
         relay, way = (rig.lane.there, Way.BACK) if method == "c-get" else (rig.lane.back, Way.OUT)
         relay.plan(Damage(harm, way, load.series.size // 3))
         answers = await asyncio.gather(
@@ -169,9 +182,10 @@ async def test_a_link_that_fails_in_the_middle(tmp_path: Path, load: Load, kind:
 
 
 @METHODS
-async def test_some_leave(tmp_path: Path, load: Load, method: str) -> None:
+@OTHERS_ON_AND_OFF
+async def test_some_leave(tmp_path: Path, load: Load, method: str, switches: Switches) -> None:
     paths = list_frame_paths(load)
-    async with run("dcmqrscp", tmp_path, load.files, retrieve=method) as rig:
+    async with run("dcmqrscp", tmp_path, load.files, switches, retrieve=method) as rig:
         leaving = [RawClient(rig.lane.url) for _ in range(10)]
         for client, path in zip(leaving, paths[::3], strict=False):
             await client.__aenter__()
@@ -184,8 +198,9 @@ async def test_some_leave(tmp_path: Path, load: Load, method: str) -> None:
         await rig.assert_nothing_left()
 
 
-async def test_everyone_leaves(tmp_path: Path, load: Load) -> None:
-    async with run("sandbox", tmp_path, load.files) as rig:
+@OTHERS_ON_AND_OFF
+async def test_everyone_leaves(tmp_path: Path, load: Load, switches: Switches) -> None:
+    async with run("sandbox", tmp_path, load.files, switches) as rig:
         for pause_s in (0.0, 0.003, 0.006, 0.02):
             leaving = [RawClient(rig.lane.url) for _ in range(20)]
             for client, path in zip(leaving, list_frame_paths(load), strict=False):
