@@ -7,13 +7,20 @@ from contextlib import aclosing
 
 from aiohttp import hdrs, web
 
-from gateway.codecs.dicom_json import dump_json
 from gateway.codecs.dicom_xml import encode_native_xml
 from gateway.codecs.multipart import MultipartReader, PartChunk, PartEnd, PartStart
 from gateway.errors import BadParameter
 from gateway.resources import is_valid_uid
 from gateway.services.store.incoming import BodyEvent
-from gateway.services.store.results import Failed, Stored, StoreResult, Unreadable, describe_results
+from gateway.services.store.results import (
+    Failed,
+    Stored,
+    StoreResult,
+    Unreadable,
+    describe_results,
+    encode_results,
+    find_study_url,
+)
 from gateway.web.backends import BackendServices
 from gateway.web.negotiation import (
     DocumentForm,
@@ -66,10 +73,12 @@ class StoreHandlers:
             results = await self._backend.store.store_instances(
                 events, study, metadata_url=target if content.is_metadata else None
             )
-        module = describe_results(results, base_url)
-        body = dump_json(module) if form.form is DocumentForm.JSON else encode_native_xml(module)
+        if form.form is DocumentForm.JSON:
+            body = encode_results(results, base_url)
+        else:
+            body = encode_native_xml(describe_results(results, base_url))
         status = decide_status(results)
-        headers = {hdrs.CONTENT_TYPE: form.media_type, **_locate(module)}
+        headers = {hdrs.CONTENT_TYPE: form.media_type, **_locate(find_study_url(results, base_url))}
         if status == 503:
             headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
             headers["Warning"] = f'299 {base_url} "A700: Out of memory"'
@@ -115,7 +124,6 @@ def decide_status(results: Sequence[StoreResult]) -> int:
     return 409
 
 
-def _locate(module: dict[str, dict[str, list[str]]]) -> dict[str, str]:
+def _locate(study_url: str) -> dict[str, str]:
     """Where what was stored can be had, if it is one study (Table 10.5.3-2)."""
-    urls = module["00081190"].get("Value", [])
-    return {hdrs.LOCATION: urls[0], hdrs.CONTENT_LOCATION: urls[0]} if urls else {}
+    return {hdrs.LOCATION: study_url, hdrs.CONTENT_LOCATION: study_url} if study_url else {}

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from gateway.errors import ConnectionLost
 from gateway.resources import ResourcePath
-from gateway.services.store.results import Failed, Stored, StoreResult, Unreadable, describe_results
+from gateway.services.store.results import (
+    Failed,
+    Stored,
+    StoreResult,
+    Unreadable,
+    describe_results,
+    encode_results,
+    find_study_url,
+)
 
 BASE = "https://images.example.org/dicomweb"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -75,6 +85,20 @@ def test_what_an_instance_was_before() -> None:
     (item,) = describe_results([coerced], BASE)["00081199"]["Value"]
     assert list(item) == ["00081150", "00081155", "00081190", "00081196", "04000561"]
     assert item["04000561"] == {"vr": "SQ", "Value": [originals]}
+
+
+@pytest.mark.parametrize(
+    "results", [[], [REFUSED], [ONE, ELSEWHERE, Unreadable()], [REFUSED, ONE, Unreadable(), WARNED]]
+)
+def test_the_document_says_the_same_as_the_model(results: list[StoreResult]) -> None:
+    document = encode_results(results, BASE)
+    assert json.loads(document) == describe_results(results, BASE)
+    assert document == json.dumps(json.loads(document), separators=(",", ":")).encode()
+
+
+def test_the_study_of_all() -> None:
+    assert find_study_url([ONE, REFUSED, WARNED], BASE) == f"{BASE}/studies/1.2"
+    assert find_study_url([ONE, ELSEWHERE], BASE) == find_study_url([REFUSED], BASE) == ""
 
 
 def test_what_broke_an_instance_is_no_part_of_its_value() -> None:
