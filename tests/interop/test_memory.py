@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.support.adversity import ALL_ON, Switches
 from tests.support.gateway_process import GatewayProcess, MemoryWatch
 from tests.support.peers import find_free_port
 from tests.support.raw_http import RawClient
@@ -32,7 +33,7 @@ BOUNDARY = "boundary"
 
 
 @contextmanager
-def run_gateway(folder: Path, method: str = "c-get") -> Iterator[GatewayProcess]:
+def run_gateway(folder: Path, method: str = "c-get", switches: Switches = ALL_ON) -> Iterator[GatewayProcess]:
     move_port = find_free_port()
     with (
         StreamingArchive(GIB_FRAMES, store_mb_per_s=STORE_MB_PER_S, move_port=move_port) as archive,
@@ -42,6 +43,7 @@ def run_gateway(folder: Path, method: str = "c-get") -> Iterator[GatewayProcess]
             dimse_port=move_port,
             BACKENDS__MAIN__RETRIEVE=method,
             BACKENDS__MAIN__MAX_ASSOCIATIONS=16,
+            **switches.environment,
         ) as gateway,
     ):
         # the first association imports what is not needed before
@@ -68,7 +70,7 @@ async def test_one_whole_instance_to_a_slow_reader(tmp_path: Path, method: str, 
     assert watch.growth_mib < ONE_LIMIT_MIB
 
 
-async def test_ten_slow_readers_at_once(tmp_path: Path) -> None:
+async def test_ten_slow_readers_at_once(tmp_path: Path, switches: Switches) -> None:
     part = 150_000_000
 
     async def read_part(number: int) -> int:
@@ -78,15 +80,15 @@ async def test_ten_slow_readers_at_once(tmp_path: Path) -> None:
             await client.ask(instance.url_path)
             return (await client.take(part, mb_per_s=SLOW_MB_PER_S)).size
 
-    with run_gateway(tmp_path) as gateway, gateway.watch_memory() as watch:
+    with run_gateway(tmp_path, switches=switches) as gateway, gateway.watch_memory() as watch:
         began = time.monotonic()
         sizes = await asyncio.gather(*(read_part(number) for number in range(1, 11)))
-    tell(f"10 × 1 GiB to readers of {SLOW_MB_PER_S} MB/s", watch, sum(sizes), began)
+    tell(f"10 × 1 GiB to readers of {SLOW_MB_PER_S} MB/s with {switches}", watch, sum(sizes), began)
     assert min(sizes) >= part
     assert watch.growth_mib < TEN_LIMIT_MIB
 
 
-async def test_readers_that_stop_for_seconds(tmp_path: Path) -> None:
+async def test_readers_that_stop_for_seconds(tmp_path: Path, switches: Switches) -> None:
     """They take the beginning as fast as it comes, nothing for a while, and some more."""
     part = 100_000_000
 
@@ -98,10 +100,10 @@ async def test_readers_that_stop_for_seconds(tmp_path: Path) -> None:
             await asyncio.sleep(4)
             return (await client.take(part)).size
 
-    with run_gateway(tmp_path) as gateway, gateway.watch_memory() as watch:
+    with run_gateway(tmp_path, switches=switches) as gateway, gateway.watch_memory() as watch:
         began = time.monotonic()
         sizes = await asyncio.gather(*(read_and_pause(number) for number in range(1, 5)))
-    tell("4 × 1 GiB to readers that stop for 4 s", watch, sum(sizes), began)
+    tell(f"4 × 1 GiB to readers that stop for 4 s with {switches}", watch, sum(sizes), began)
     assert min(sizes) >= 2 * part
     assert watch.growth_mib < ONE_LIMIT_MIB
 
