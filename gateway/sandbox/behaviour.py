@@ -120,6 +120,8 @@ class Behaviour:
         Before each pending response, in seconds.
     find_status, retrieve_status, store_status : int
         If not 0, C-FIND, C-GET and C-MOVE, or C-STORE answer this status at once.
+    offer_root_retrieve : bool
+        C-GET of Composite Instance Root Retrieve and Retrieve Without Bulk Data are accepted (PS3.4 Annexes Y and Z).
     refuse_commitment : bool
         Storage Commitment is rejected as an abstract syntax (result 3).
     commitment : CommitmentAnswer
@@ -156,6 +158,7 @@ class Behaviour:
     find_status: int = 0
     retrieve_status: int = 0
     store_status: int = 0
+    offer_root_retrieve: bool = False
     refuse_commitment: bool = False
     commitment: CommitmentAnswer = CommitmentAnswer.LATER
     commitment_status: int = 0

@@ -18,10 +18,12 @@ from gateway.sandbox.behaviour import Behaviour
 from gateway.sandbox.commitment import STORAGE_COMMITMENT
 
 __all__ = [
+    "COMPOSITE_ROOT_GET",
     "FIND_MODELS",
     "GET_MODELS",
     "MOVE_MODELS",
     "PATIENT_ROOT",
+    "ROOT_GET_MODELS",
     "VERIFICATION",
     "answer_extended_negotiation",
     "choose_contexts",
@@ -31,6 +33,8 @@ VERIFICATION = "1.2.840.10008.1.1"
 FIND_MODELS = frozenset({"1.2.840.10008.5.1.4.1.2.1.1", "1.2.840.10008.5.1.4.1.2.2.1"})
 MOVE_MODELS = frozenset({"1.2.840.10008.5.1.4.1.2.1.2", "1.2.840.10008.5.1.4.1.2.2.2"})
 GET_MODELS = frozenset({"1.2.840.10008.5.1.4.1.2.1.3", "1.2.840.10008.5.1.4.1.2.2.3"})
+COMPOSITE_ROOT_GET = "1.2.840.10008.5.1.4.1.2.4.3"
+ROOT_GET_MODELS = frozenset({COMPOSITE_ROOT_GET, "1.2.840.10008.5.1.4.1.2.5.3"})
 PATIENT_ROOT = "1.2.840.10008.5.1.4.1.2.1."
 
 _NATIVE = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
@@ -65,6 +69,7 @@ def _list_services(behaviour: Behaviour) -> set[str]:
         services
         | (frozenset() if behaviour.refuse_get else GET_MODELS)
         | (frozenset() if behaviour.refuse_move else MOVE_MODELS)
+        | (ROOT_GET_MODELS if behaviour.offer_root_retrieve else frozenset())
         | (frozenset() if behaviour.refuse_commitment else {STORAGE_COMMITMENT})
     )
 

@@ -16,6 +16,8 @@ from gateway.sandbox.behaviour import Moment
 from gateway.sandbox.find import read_request
 from gateway.sandbox.identifiers import IdentifierError, select_instances
 from gateway.sandbox.index import StoredInstance
+from gateway.sandbox.negotiation import ROOT_GET_MODELS
+from gateway.sandbox.root_retrieve import alter_instance, select_named
 from gateway.sandbox.session import PeerGone, Session, encode_for, prepare_transport
 from gateway.sandbox.suboperations import CONVERTIBLE, Originator, Tally, send_instance
 
@@ -42,11 +44,11 @@ def serve_get(session: Session, request: C_GET, context: PresentationContext) ->
     PeerGone
     """
     session.observations.count("gets")
-    operation = _Operation(session, request, context)
+    is_root = str(request.AffectedSOPClassUID) in ROOT_GET_MODELS
+    operation = (_RootOperation if is_root else _Operation)(session, request, context)
     instances = operation.begin()
     if instances is not None:
-        tally = operation.run(instances, lambda instance, number: send_instance(session, instance, number))
-        operation.finish(tally)
+        operation.finish(operation.run(instances, operation.send))
 
 
 def serve_move(session: Session, request: C_MOVE, context: PresentationContext) -> None:
@@ -95,13 +97,20 @@ class _Operation:
             self.refuse(self._session.behaviour.retrieve_status)
             return None
         try:
-            _, scope = read_request(self._session, self._request, self._context)
-            if not scope.unique_keys.get(scope.level):
-                raise IdentifierError("unique key")
+            return self._select()
         except IdentifierError:
             self.refuse(_IDENTIFIER_MISMATCH)
             return None
+
+    def _select(self) -> list[StoredInstance]:
+        _, scope = read_request(self._session, self._request, self._context)
+        if not scope.unique_keys.get(scope.level):
+            raise IdentifierError("unique key")
         return select_instances(self._session.state.index, scope, at_patient_id=True)
+
+    def send(self, instance: StoredInstance, number: int) -> int:
+        """Send an instance on the association of the request; its C-STORE status."""
+        return send_instance(self._session, instance, number)
 
     def run(self, instances: list[StoredInstance], send: _Send) -> Tally:
         """Send the instances one by one; ends early if cancelled."""
@@ -155,6 +164,24 @@ class _Operation:
         response.AffectedSOPClassUID = self._request.AffectedSOPClassUID
         response.Status = status
         return response
+
+
+class _RootOperation(_Operation):
+    """A C-GET that names instances alone, and sends them whole, in part, or frames of one (PS3.4 Annexes Y and Z)."""
+
+    _identifier: Dataset
+
+    def _select(self) -> list[StoredInstance]:
+        instances, self._identifier = select_named(self._session, self._request, self._context)
+        return instances
+
+    def send(self, instance: StoredInstance, number: int) -> int:
+        """Send what the request wants of an instance."""
+        try:
+            altered = alter_instance(instance, str(self._request.AffectedSOPClassUID), self._identifier)
+        except (IndexError, ValueError):
+            return _STORE_FAILED
+        return send_instance(self._session, instance, number, altered=altered)
 
 
 def _name_originator(session: Session, request: C_MOVE) -> Originator | None:

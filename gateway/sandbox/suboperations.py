@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pydicom
+from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext
@@ -67,7 +68,11 @@ class Tally:
 
 
 def send_instance(
-    session: Session, instance: StoredInstance, suboperation: int, originator: Originator | None = None
+    session: Session,
+    instance: StoredInstance,
+    suboperation: int,
+    originator: Originator | None = None,
+    altered: Dataset | None = None,
 ) -> int:
     """Send one instance and return the status of its C-STORE response.
 
@@ -77,6 +82,8 @@ def send_instance(
         Where it goes: the requestor of a C-GET, or the association to a move destination.
     suboperation : int
         Its ordinal in the operation, from 1; serves as message ID too.
+    altered : Dataset, optional
+        What to send in its place.
 
     Raises
     ------
@@ -94,7 +101,10 @@ def send_instance(
     if originator is not None:
         request.MoveOriginatorApplicationEntityTitle = originator.ae_title
         request.MoveOriginatorMessageID = originator.message_id
-    if context.transfer_syntax[0] == instance.transfer_syntax_uid:
+    if altered is not None:
+        request.AffectedSOPInstanceUID = altered.SOPInstanceUID
+        request.DataSet = encode_for(context, altered)
+    elif context.transfer_syntax[0] == instance.transfer_syntax_uid:
         request._dataset_path = (Path(instance.path), instance.data_offset)  # streamed from the file
     else:
         request.DataSet = _convert(instance, context)
