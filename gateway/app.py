@@ -16,15 +16,19 @@ from importlib import import_module
 import structlog
 from aiohttp import web
 
-from gateway.config import BackendSettings, GatewaySettings, split_address
+from gateway.config import BackendSettings, GatewaySettings, ImagingSettings, split_address
 from gateway.console.routes import add_console_routes
 from gateway.dimse.acceptor import Acceptor
 from gateway.dimse.application_entity import run_application_entity
 from gateway.dimse.archive import Archive
 from gateway.errors import ConfigurationError
+from gateway.imaging.workers import ImagingWorkers
 from gateway.services.commitment.results import CommitmentResults
 from gateway.services.commitment.service import CommitmentService
 from gateway.services.commitment.transactions import TransactionStore
+from gateway.services.rendered.instance_reader import ReaderLimits
+from gateway.services.rendered.service import RenderedService
+from gateway.services.rendered.turns import Turns
 from gateway.services.retrieve.caches import Caches
 from gateway.services.retrieve.inventories import Inventories
 from gateway.services.retrieve.metadata import MetadataService
@@ -50,6 +54,8 @@ MAX_HEAD_LINE_BYTES = 65_536
 """A search for some thousand UIDs in one list; longer lines are answered 431."""
 
 KEEPALIVE_S = 75.0
+
+MIB = 1_048_576
 
 _NEEDED_FIRST = "gateway.dimse.ul.associate"  # by the first association: imported beside the first requests, not before
 
@@ -94,8 +100,33 @@ async def open_commitments(settings: GatewaySettings) -> AsyncIterator[Commitmen
         await transactions.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Imaging:
+    """What the pictures of all backends share."""
+
+    workers: ImagingWorkers
+    turns: Turns
+    limits: ReaderLimits
+
+
+@asynccontextmanager
+async def open_imaging(settings: ImagingSettings) -> AsyncIterator[Imaging]:
+    """Have worker processes for the length of the block; they start when they are needed."""
+    workers = ImagingWorkers(settings.workers, settings.task_timeout_s, settings.memory_mib)
+    try:
+        yield Imaging(workers, Turns(), ReaderLimits(frames=settings.max_frame_mib * MIB))
+    finally:
+        await workers.close()
+
+
 def build_services(
-    settings: GatewaySettings, archive: Archive, commitments: Commitments, caches: Caches, *, is_default: bool
+    settings: GatewaySettings,
+    archive: Archive,
+    commitments: Commitments,
+    caches: Caches,
+    imaging: Imaging,
+    *,
+    is_default: bool,
 ) -> BackendServices:
     """The services over one archive."""
     inventories = Inventories(archive, settings.cache.fresh_s)
@@ -110,6 +141,7 @@ def build_services(
         retrieve=retrieve,
         metadata=MetadataService(archive, retrieve, metadata),
         pixel_data=PixelDataService(retrieve),
+        rendered=RenderedService(retrieve, inventories, imaging.workers, imaging.turns, imaging.limits),
         store=StoreService(
             archive,
             settings.store,
@@ -124,14 +156,14 @@ def build_services(
 
 
 def build_application(
-    settings: GatewaySettings, archives: dict[str, Archive], commitments: Commitments
+    settings: GatewaySettings, archives: dict[str, Archive], commitments: Commitments, imaging: Imaging
 ) -> web.Application:
     """The web application over `archives`, the first of which is the default backend."""
     app = web.Application(middlewares=[guard_heads])
     install(app, settings.http, RetryAfter())
     caches = Caches.from_settings(settings.cache)
     backends = [
-        build_services(settings, archive, commitments, caches, is_default=position == 0)
+        build_services(settings, archive, commitments, caches, imaging, is_default=position == 0)
         for position, archive in enumerate(archives.values())
     ]
     for backend in backends:
@@ -158,10 +190,11 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """
     async with (
         open_commitments(settings) as commitments,
+        open_imaging(settings.imaging) as imaging,
         run_application_entity(settings, take_event=commitments.results.take) as entity,
     ):
         runner = web.AppRunner(
-            build_application(settings, entity.archives, commitments),
+            build_application(settings, entity.archives, commitments, imaging),
             handler_cancellation=True,
             access_log=None,
             keepalive_timeout=KEEPALIVE_S,

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.config import HttpSettings
 from gateway.services.commitment.service import CommitmentService
 from gateway.services.contracts import SearchService
+from gateway.services.rendered.service import RenderedService
 from gateway.services.retrieve.metadata import MetadataService
 from gateway.services.retrieve.pixel_stream import PixelDataService
 from gateway.services.retrieve.service import RetrieveService
@@ -45,6 +46,7 @@ class BackendServices:
     retrieve: RetrieveService
     metadata: MetadataService
     pixel_data: PixelDataService
+    rendered: RenderedService
     store: StoreService
     commitment: CommitmentService
     verify: Callable[[], Awaitable[None]]

@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator
 from aiohttp import hdrs, web
 
 from gateway.codecs import Buffer
-from gateway.errors import NotAcceptable, UnknownResource
-from gateway.resources import parse_frame_list
 from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.metadata import MetadataStream
 from gateway.web.backends import BackendServices
@@ -108,35 +106,6 @@ class RetrieveHandlers:
                 )
             parts = _iter_xml_parts(metadata, url, form.media_type)
             return await self._answers.send_parts(request, parts, head, single=form.form is DocumentForm.XML_DOCUMENT)
-
-    # --- what is not made here ---
-
-    async def refuse_rendering(self, request: web.Request) -> web.StreamResponse:
-        """Pictures of a study, a series, an instance or frames (§10.4.1.1.3–4): none is made.
-
-        Raises
-        ------
-        NotAcceptable
-            Always; the stored data can be had from the resource itself.
-        """
-        read_path(request)
-        if "frames" in request.match_info:
-            parse_frame_list(request.match_info["frames"])
-        raise NotAcceptable((), "rendered forms are not available")
-
-    async def refuse_uri_service(self, request: web.Request) -> web.StreamResponse:
-        """Retrieval by query parameters (PS3.18 §9).
-
-        Raises
-        ------
-        NotAcceptable
-            It is such a request.
-        UnknownResource
-            It is none: there is nothing to GET at the service root.
-        """
-        if "requestType" in request.rel_url.query:
-            raise NotAcceptable((), "the URI service is not available")
-        raise UnknownResource("resource")
 
 
 async def _iter_files(instances: Instances, accepted: AcceptableInstances) -> AsyncGenerator[ArchivedFile, None]:

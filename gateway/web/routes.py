@@ -8,9 +8,11 @@ from aiohttp import web
 
 from gateway.web.backends import BackendServices
 from gateway.web.commitment import CommitmentHandlers
+from gateway.web.rendered import RenderedHandlers
 from gateway.web.retrieve import RetrieveHandlers
 from gateway.web.search import SearchHandlers
 from gateway.web.store import StoreHandlers
+from gateway.web.uri import UriHandlers
 from gateway.web.urls import service_path
 
 __all__ = ["add_service_routes"]
@@ -27,7 +29,7 @@ FRAMES = INSTANCE + "/frames/{frames}"
 def list_routes(backend: BackendServices) -> list[tuple[str, str, Handler]]:
     """Method, path below the service root, handler."""
     search, retrieve, store = SearchHandlers(backend), RetrieveHandlers(backend), StoreHandlers(backend)
-    commitment = CommitmentHandlers(backend)
+    commitment, rendered, uri = CommitmentHandlers(backend), RenderedHandlers(backend), UriHandlers(backend)
     bulk = retrieve.bulk
     return [
         # Search, §10.6
@@ -59,19 +61,24 @@ def list_routes(backend: BackendServices) -> list[tuple[str, str, Handler]]:
         # Retrieve: all bulk data, all pixel data, §10.4.1.1.5–6
         *(("GET", target + "/bulkdata", bulk.retrieve_all_bulkdata) for target in (STUDY, SERIES, INSTANCE)),
         *(("GET", target + "/pixeldata", bulk.retrieve_pixel_data) for target in (STUDY, SERIES, INSTANCE)),
-        # Retrieve: pictures, §10.4.1.1.3–4, and the URI service, §9, whose default is a picture: not made here
-        *(
-            ("GET", target + form, retrieve.refuse_rendering)
-            for target in (STUDY, SERIES, INSTANCE, FRAMES)
-            for form in ("/rendered", "/thumbnail")
-        ),
-        ("GET", "", retrieve.refuse_uri_service),
-        ("GET", "/wado", retrieve.refuse_uri_service),
+        # Retrieve: pictures, §10.4.1.1.3–4
+        *(("GET", target + "/rendered", rendered.retrieve_rendered) for target in (STUDY, SERIES, INSTANCE, FRAMES)),
+        *(("GET", target + "/thumbnail", rendered.retrieve_thumbnail) for target in (STUDY, SERIES, INSTANCE, FRAMES)),
+        # URI service, §9
+        ("GET", "", uri.retrieve_at_root),
+        ("GET", "/", uri.retrieve_at_root),
+        ("GET", "/wado", uri.retrieve),
     ]
+
+
+WADO = "/wado"
+"""Where clients of the URI service look for it since before there was DICOMweb."""
 
 
 def add_service_routes(app: web.Application, backend: BackendServices) -> None:
     """Add the routes of one backend: by name always, and as the default one where it is that."""
+    if backend.is_default:
+        app.router.add_get(WADO, UriHandlers(backend).retrieve)
     roots = [service_path(backend.name)] + ([service_path(None)] if backend.is_default else [])
     for root in roots:
         for method, path, handler in list_routes(backend):

@@ -312,22 +312,6 @@ def test_unknown_bulkdata_is_404(site: Site, value: str) -> None:
     assert site.get(f"{CT}/bulkdata/{value}", "*/*").status == 404
 
 
-@pytest.mark.parametrize(
-    "target", [f"/studies/{CT_STUDY}", f"/studies/{CT_STUDY}/series/{CT_SERIES}", CT, LOOP + "/frames/1"]
-)
-@pytest.mark.parametrize("form", ["rendered", "thumbnail"])
-def test_pictures_are_not_acceptable_yet(site: Site, target: str, form: str) -> None:
-    """§10.4.1.1.3 and §10.4.1.1.4 are not claimed: the stored data is there, a picture of it is not."""
-    assert site.get(f"{target}/{form}", "image/jpeg").status == 406
-
-
-@pytest.mark.parametrize("place", ["", "/wado"])
-def test_the_uri_service_is_not_acceptable_yet(site: Site, place: str) -> None:
-    """§9 is not claimed."""
-    query = f"requestType=WADO&studyUID={CT_STUDY}&seriesUID={CT_SERIES}&objectUID={CT_SERIES}.1"
-    assert site.get(f"{place}?{query}&contentType=application/dicom&transferSyntax=*", "*/*").status == 406
-
-
 # --- HEAD ---
 
 

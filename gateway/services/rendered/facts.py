@@ -79,7 +79,9 @@ class InstanceFacts:
     document_type
         MIME Type of Encapsulated Document (0042,0012); "" where it is absent.
     is_report
-        Whether it has a Content Sequence (0040,A730) or an Encapsulated Document.
+        Whether it has a Content Sequence (0040,A730).
+    is_encapsulated
+        Whether it has an Encapsulated Document (0042,0011).
     """
 
     sop_class_uid: str
@@ -91,6 +93,7 @@ class InstanceFacts:
     representative_frame: int = 0
     document_type: str = ""
     is_report: bool = False
+    is_encapsulated: bool = False
     modality: str = ""
 
     @classmethod
@@ -115,7 +118,8 @@ class InstanceFacts:
             count,
             representative if representative <= count else 0,
             attributes.get(DOCUMENT_TYPE, b"").decode("ascii", "replace").strip(" \0").lower(),
-            CONTENT_SEQUENCE in attributes or ENCAPSULATED_DOCUMENT in attributes,
+            CONTENT_SEQUENCE in attributes,
+            ENCAPSULATED_DOCUMENT in attributes,
             attributes.get(MODALITY, b"").decode("ascii", "replace").strip(" \0"),
         )
 
@@ -125,7 +129,8 @@ class InstanceFacts:
         if not self.has_pixels:
             if is_presentation_state(self.sop_class_uid):
                 return Category.PRESENTATION_STATE
-            return Category.TEXT if self.is_report or is_text(self.sop_class_uid) else Category.OTHER
+            is_read = self.is_report or self.is_encapsulated or is_text(self.sop_class_uid)
+            return Category.TEXT if is_read else Category.OTHER
         if get_transfer_syntax(self.transfer_syntax_uid).video:
             return Category.VIDEO
         return Category.MULTI_FRAME if self.frame_count > 1 else Category.SINGLE_FRAME

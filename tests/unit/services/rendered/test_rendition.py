@@ -1,0 +1,18 @@
+"""The values of rendering: what they take for granted, and what they do not show."""
+
+from __future__ import annotations
+
+from gateway.imaging.rendering.parameters import RenderParameters
+from gateway.resources import ResourcePath
+from gateway.services.rendered.rendition import Picture, RenderRequest, Rendition, Showing
+
+PATH = ResourcePath("1", "1.1", "1.1.1")
+
+
+def test_a_request_has_all_frames_and_no_state() -> None:
+    request = RenderRequest(PATH, lambda _: Rendition("image/png", Showing.EACH_FRAME))
+    assert (request.parameters, request.frames, request.state) == (RenderParameters(), (), None)
+
+
+def test_a_picture_does_not_show_its_content() -> None:
+    assert "secret" not in repr(Picture(PATH, 1, "image/png", b"secret"))
