@@ -322,6 +322,8 @@ class _AcceptedAssociation:
         elif isinstance(event.pdu, P_DATA_TF) and not self._session.is_gone:
             self._session.bytes_received += event.pdu.pdu_length
             with suppress(PeerGone):
+                if delay := self._session.behaviour.pdata_delay_s:
+                    self._session.pause(delay)
                 self._session.disturb(Moment.WITHIN_STORE, self._session.bytes_received)
 
     def _note_message(self, event: evt.Event) -> None:

@@ -122,6 +122,14 @@ class Behaviour:
         If not 0, C-FIND, C-GET and C-MOVE, or C-STORE answer this status at once.
     offer_root_retrieve : bool
         C-GET of Composite Instance Root Retrieve and Retrieve Without Bulk Data are accepted (PS3.4 Annexes Y and Z).
+    refused_classes : frozenset of str
+        Storage classes whose contexts are rejected as abstract syntaxes (result 3).
+    store_capacity : int or None
+        How many instances there is room for; C-STOREs on top of them are answered A700.
+    store_delay_s : float
+        Before each C-STORE response, in seconds.
+    pdata_delay_s : float
+        Before each P-DATA PDU is read further, in seconds.
     refuse_commitment : bool
         Storage Commitment is rejected as an abstract syntax (result 3).
     commitment : CommitmentAnswer
@@ -159,6 +167,10 @@ class Behaviour:
     retrieve_status: int = 0
     store_status: int = 0
     offer_root_retrieve: bool = False
+    refused_classes: frozenset[str] = frozenset()
+    store_capacity: int | None = None
+    store_delay_s: float = 0.0
+    pdata_delay_s: float = 0.0
     refuse_commitment: bool = False
     commitment: CommitmentAnswer = CommitmentAnswer.LATER
     commitment_status: int = 0

@@ -52,6 +52,8 @@ def choose_contexts(requested: Iterable[PresentationContext], behaviour: Behavio
 
 def _support(abstract_syntax: str, proposed: list[str], behaviour: Behaviour) -> PresentationContext | None:
     is_storage = _is_storage(abstract_syntax)
+    if abstract_syntax in behaviour.refused_classes:
+        return None
     if not is_storage and abstract_syntax not in _list_services(behaviour):
         return None
     accepted = [uid for uid in proposed if _is_accepted(uid, is_storage, behaviour)]

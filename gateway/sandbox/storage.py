@@ -13,6 +13,7 @@ __all__ = ["serve_echo", "serve_store"]
 _SUCCESS = 0x0000
 _CANNOT_UNDERSTAND = 0xC000
 _MISMATCH = 0xA900
+_OUT_OF_RESOURCES = 0xA700
 
 
 def serve_echo(session: Session, request: C_ECHO, context: PresentationContext) -> None:
@@ -39,6 +40,8 @@ def serve_store(session: Session, request: C_STORE, context: PresentationContext
     PeerGone
     """
     session.disturb(Moment.BEFORE_STORE_RESPONSE)
+    if delay := session.behaviour.store_delay_s:
+        session.pause(delay)
     response = C_STORE()
     response.MessageIDBeingRespondedTo = request.MessageID
     response.AffectedSOPClassUID = request.AffectedSOPClassUID
@@ -52,6 +55,9 @@ def serve_store(session: Session, request: C_STORE, context: PresentationContext
 def _store(session: Session, request: C_STORE, context: PresentationContext) -> int:
     if str(request.AffectedSOPClassUID) != str(context.abstract_syntax):
         return _MISMATCH
+    capacity = session.behaviour.store_capacity
+    if capacity is not None and len(session.state.index) >= capacity:
+        return _OUT_OF_RESOURCES
     try:
         session.state.index.add(
             request.DataSet.getbuffer() if request.DataSet else b"",

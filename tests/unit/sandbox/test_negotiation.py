@@ -86,3 +86,8 @@ def test_extended_negotiation_can_be_left_unanswered():
     behaviour = Behaviour(refuse_extended_negotiation=True)
     assert answer_extended_negotiation({STUDY_FIND: b"\x01"}, behaviour) == {}
     assert answer_extended_negotiation({CT: b"\x01"}, Behaviour()) == {}
+
+
+def test_storage_classes_can_be_refused():
+    proposals = [(CT, ExplicitVRLittleEndian), (MR, ExplicitVRLittleEndian)]
+    assert set(choose(*proposals, refused_classes=frozenset({MR}))) == {CT}

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from pydicom.uid import RLELossless
 
+from gateway.sandbox import Behaviour
 from tests.unit.sandbox.conftest import CT, MR, make_instance, save
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -61,3 +62,17 @@ def test_storescu(archive, tmp_path):
     command = ["/usr/bin/storescu", "127.0.0.1", str(archive.port), *map(str, paths)]
     subprocess.run(command, check=True, capture_output=True)
     assert len(archive.index.select({"study_instance_uid": ["1.2.6"]})) == 3
+
+
+def test_what_there_is_no_room_for_is_refused(archive, associate):
+    archive.behaviour = Behaviour(store_capacity=len(archive.index) + 1)
+    with associate(CT) as assoc:
+        assert [assoc.send_c_store(make_instance(f"1.2.5.1.{number}")).Status for number in (1, 2)] == [0, 0xA700]
+    assert [row.sop_instance_uid for row in archive.index.select({"study_instance_uid": ["1.2.5"]})] == ["1.2.5.1.1"]
+
+
+@pytest.mark.parametrize("switch", ["store_delay_s", "pdata_delay_s"])
+def test_a_slow_archive_answers_all_the_same(archive, associate, switch):
+    archive.behaviour = Behaviour(**{switch: 0.02})
+    with associate(CT) as assoc:
+        assert assoc.send_c_store(make_instance("1.2.5.1.1")).Status == 0
