@@ -2,7 +2,8 @@
 
 The only reader of ``request.content``. Nothing is kept: the next piece is read when the one before was dealt
 with, so an archive that takes its time slows the client down through TCP. aiohttp must not undo Content-Encoding
-(``auto_decompress=False``): it is undone here, in small steps.
+(``auto_decompress=False``): it is undone here, in small steps. Nor must it answer ``Expect: 100-continue`` (routes are
+added with `defer_invitation`): the client is invited here, when nothing in the head stands against its body any more.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from aiohttp import hdrs, http_exceptions, web
+from aiohttp import HttpVersion11, hdrs, http_exceptions, web
 
 from gateway.errors import MalformedBody, TooLarge, UploadTimeout
 from gateway.web.content_coding import BodyDecoder
 
-__all__ = ["iter_body"]
+__all__ = ["defer_invitation", "iter_body"]
 
 
 async def iter_body(
@@ -46,7 +47,11 @@ async def iter_body(
     MalformedBody
         The connection, the transfer coding or the compressed data broke before the end.
     """
-    decoder = BodyDecoder(request.headers.get(hdrs.CONTENT_ENCODING, ""), max_decoded)
+    coding = request.headers.get(hdrs.CONTENT_ENCODING, "")
+    decoder = BodyDecoder(coding, max_decoded)
+    if max_bytes and not coding and (request.content_length or 0) > max_bytes:
+        raise TooLarge("the request body", max_bytes)
+    await _invite(request)
     received = 0
     async for raw in _iter_raw(request, timeout_s):
         for piece in decoder.decode(raw):
@@ -55,6 +60,29 @@ async def iter_body(
                 raise TooLarge("the request body", max_bytes)
             yield piece
     decoder.finish()
+
+
+async def defer_invitation(request: web.Request) -> None:
+    """What routes do with an Expect header before their handler runs: nothing yet (RFC 9110 §10.1.1).
+
+    Raises
+    ------
+    aiohttp.web.HTTPExpectationFailed
+        Anything but 100-continue is expected.
+    """
+    if not _expects_invitation(request) and hdrs.EXPECT in request.headers:
+        raise web.HTTPExpectationFailed
+
+
+def _expects_invitation(request: web.Request) -> bool:
+    return request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
+
+
+async def _invite(request: web.Request) -> None:
+    """Answer 100 to a client that waits for it before it sends its body."""
+    if _expects_invitation(request) and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the response proper has not begun
 
 
 async def _iter_raw(request: web.Request, timeout_s: float) -> AsyncGenerator[bytes, None]:

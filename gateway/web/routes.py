@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.web.backends import BackendServices
 from gateway.web.commitment import CommitmentHandlers
 from gateway.web.rendered import RenderedHandlers
+from gateway.web.request_body import defer_invitation
 from gateway.web.retrieve import RetrieveHandlers
 from gateway.web.search import SearchHandlers
 from gateway.web.store import StoreHandlers
@@ -82,6 +83,6 @@ def add_service_routes(app: web.Application, backend: BackendServices) -> None:
     roots = [service_path(backend.name)] + ([service_path(None)] if backend.is_default else [])
     for root in roots:
         for method, path, handler in list_routes(backend):
-            app.router.add_route(method, root + path, handler)
+            app.router.add_route(method, root + path, handler, expect_handler=defer_invitation)
             if method == "GET":
                 app.router.add_route("HEAD", root + path, handler)  # RFC 9110 §9.1: every GET has its HEAD

@@ -12,7 +12,7 @@ from aiohttp import http_exceptions, web
 from aiohttp.test_utils import make_mocked_request
 
 from gateway.errors import GatewayError, MalformedBody, TooLarge, UploadTimeout
-from gateway.web.request_body import iter_body
+from gateway.web.request_body import defer_invitation, iter_body
 from tests.support.http_server import serve
 
 
@@ -101,3 +101,22 @@ async def test_a_body_without_limit(size: int) -> None:
         async with client.post(url, data=b"x" * size) as response:
             assert response.status == 200
     assert reader.received == b"x" * size
+
+
+@pytest.mark.parametrize("expected", [None, "100-continue", "100-Continue"])
+async def test_a_body_is_not_invited_before_it_is_read(expected: str | None) -> None:
+    request = make_mocked_request("POST", "/", headers={} if expected is None else {"Expect": expected})
+    await defer_invitation(request)
+    request.writer.write.assert_not_called()  # type: ignore[attr-defined]
+
+
+async def test_what_else_is_expected_fails() -> None:
+    with pytest.raises(web.HTTPExpectationFailed):
+        await defer_invitation(make_mocked_request("POST", "/", headers={"Expect": "a miracle"}))
+
+
+async def test_what_is_announced_too_long_is_not_read() -> None:
+    request = make_mocked_request("POST", "/", headers={"Content-Length": "100"}, payload=Mock())
+    with pytest.raises(TooLarge):
+        await anext(iter_body(request, max_bytes=99, timeout_s=1))
+    assert not request.content.mock_calls  # type: ignore[attr-defined]
