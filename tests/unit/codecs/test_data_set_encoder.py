@@ -33,7 +33,7 @@ def _cut(data: bytes, cuts: list[int]) -> list[memoryview]:
 
 
 @_FORMS
-@pytest.mark.parametrize("name", sample_names())
+@pytest.mark.parametrize("name", sample_names(bare=True))
 def test_every_sample(name: str, form: Form) -> None:
     sample = read_sample(name)
     data, syntax = sample.data_set, sample.transfer_syntax_uid
@@ -51,7 +51,7 @@ def test_every_sample(name: str, form: Form) -> None:
 @pytest.mark.parametrize("form", [JSON, XML])
 def test_samples_that_share_one_memo(form: Form) -> None:
     memo = FragmentMemo(form)
-    for name in sample_names():
+    for name in sample_names(bare=True):
         sample = read_sample(name)
         for limit, has_bulk in ((1024, True), (16, True), (1024, False)):
             options = {"inline_limit": limit, "has_bulk": has_bulk}

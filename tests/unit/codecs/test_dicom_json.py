@@ -105,7 +105,7 @@ def _plain(value: Any, vr: str) -> Any:
     return value.replace("\x1b$)A", "").strip(" \0") or None if isinstance(value, str) else value
 
 
-@pytest.mark.parametrize("name", sample_names())
+@pytest.mark.parametrize("name", sample_names(bare=True))
 def test_every_sample_equals_pydicom(name: str) -> None:
     sample = read_sample(name)
     builder = JsonModelBuilder(sample.transfer_syntax_uid, bulkdata_uri=_uri, inline_limit=1 << 22)

@@ -182,7 +182,7 @@ def test_every_keyword_is_a_token() -> None:
 
 def _models() -> list[dict[str, Any]]:
     models = []
-    for name in sample_names():
+    for name in sample_names(bare=True):
         sample = read_sample(name)
         builder = JsonModelBuilder(sample.transfer_syntax_uid, bulkdata_uri=lambda path: f"http://h/{path}")
         try:
