@@ -6,13 +6,14 @@ import { showMetadata } from "./metadata.js";
 
 const SHOWN_MS = 1800;
 
-/** The buttons of a resource: {kind: "study" | "series" | "instance", url, uid, title}. */
-export function makeActions(resource) {
+/** The buttons of a resource {kind: "study" | "series" | "instance", url, uid, title}; `first` stands before them. */
+export function makeActions(resource, first = null) {
   const isInstance = resource.kind === "instance";
   const download = isInstance ? makeButton("Download", (event) => save(event.currentTarget, resource)) : null;
   return make(
     "div",
     { class: "actions", role: "group", "aria-label": `Actions for ${resource.title}` },
+    first,
     makeButton("Metadata", () => showMetadata(resource)),
     download,
     makeCopyButton("Copy URL", resource.url),

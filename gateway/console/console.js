@@ -6,6 +6,7 @@ import { prepareMetadata } from "./metadata.js";
 import { hasFailed, retryFailures } from "./notices.js";
 import { readForm } from "./search.js";
 import { Studies } from "./studies.js";
+import { prepareViewer } from "./viewer.js";
 
 function start() {
   const form = byId("search");
@@ -26,6 +27,7 @@ function start() {
     byId("results").focus();
   });
   prepareMetadata();
+  prepareViewer();
   new Backends({ onChoose: choose, onReachable: retryFailures, hasFailed }).poll();
 }
 

@@ -24,6 +24,22 @@ export const TAG = {
   numberOfFrames: "00280008",
   rows: "00280010",
   columns: "00280011",
+  samplesPerPixel: "00280002",
+  photometricInterpretation: "00280004",
+  bitsStored: "00280101",
+  pixelRepresentation: "00280103",
+  windowCenter: "00281050",
+  windowWidth: "00281051",
+  rescaleIntercept: "00281052",
+  rescaleSlope: "00281053",
+  voiLutFunction: "00281056",
+  frameVoiLut: "00289132",
+  pixelValueTransformation: "00289145",
+  cineRate: "00180040",
+  frameTime: "00181063",
+  recommendedFrameRate: "00082144",
+  sharedFunctionalGroups: "52009229",
+  perFrameFunctionalGroups: "52009230",
 };
 
 /** The values of an attribute, empty ones left out. */

@@ -5,6 +5,8 @@ export const ACCEPT = {
   metadata: JSON_MODEL,
   instance: "application/dicom; transfer-syntax=*",
   instances: 'multipart/related; type="application/dicom"; transfer-syntax=*',
+  picture: "image/jpeg",
+  report: "text/html",
 };
 const BACKENDS_LIMIT_MS = 20_000;
 
@@ -58,6 +60,41 @@ export async function retrieveMetadata(url, signal) {
 export async function retrieveInstance(url, signal) {
   const response = await ask(url, ACCEPT.instance, signal);
   return orCutShort(response.blob());
+}
+
+/** The thumbnail of a study, series or instance; where it is kept square it fits into `side` pixels. */
+export function thumbnailUrl(url, side) {
+  return `${url}/thumbnail?${writeParameters({ viewport: [side, side] })}`;
+}
+
+/** One frame of an instance as a picture; `parameters` are lists: {window, viewport} (PS3.18 §8.3.5.1). */
+export function frameUrl(url, frame, parameters) {
+  const query = writeParameters(parameters);
+  return `${url}/frames/${frame}/rendered${query ? `?${query}` : ""}`;
+}
+
+/** The picture behind one of these. */
+export async function retrievePicture(url, signal) {
+  const response = await ask(url, ACCEPT.picture, signal);
+  return orCutShort(response.blob());
+}
+
+/** A structured report as HTML text. */
+export async function retrieveReport(url, signal) {
+  const response = await ask(`${url}/rendered`, ACCEPT.report, signal);
+  return orCutShort(response.text());
+}
+
+/** An encapsulated document in the format it has, "application/pdf" for instance. */
+export async function retrieveDocument(url, mediaType, signal) {
+  const response = await ask(`${url}/rendered`, mediaType, signal);
+  return orCutShort(response.blob());
+}
+
+/** Lists of values stay legible, since commas need no escape in a query (RFC 3986 §3.4). */
+function writeParameters(parameters) {
+  const pairs = Object.entries(parameters).filter(([, values]) => values);
+  return pairs.map(([name, values]) => `${name}=${values.map(encodeURIComponent).join(",")}`).join("&");
 }
 
 /** The names of attributes and UIDs, fetched once: {attributes, uids}. */

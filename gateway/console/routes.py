@@ -39,6 +39,7 @@ _POLICY = "; ".join(
         "style-src 'self'",
         "img-src 'self' blob:",  # pictures that the page fetched itself
         "connect-src 'self'",
+        "frame-src blob:",  # documents that the page fetched itself; reports lie in frames without an address
         "base-uri 'none'",
         "form-action 'none'",  # the search form is answered in the page
         "frame-ancestors 'none'",

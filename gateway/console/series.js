@@ -2,9 +2,12 @@
 
 import { makeActions } from "./actions.js";
 import { TAG, byNumber, className, number, text } from "./dicom.js";
-import { count, make } from "./dom.js";
+import { count, make, makeButton } from "./dom.js";
 import { loadNames, resourceUrl } from "./gateway.js";
 import { makeListing } from "./listing.js";
+import { isShown } from "./stack.js";
+import { makeThumbnail } from "./thumbnails.js";
+import { showSeries } from "./viewer.js";
 
 const SERIES_FIELDS = ["SeriesDescription", "BodyPartExamined", "NumberOfSeriesRelatedInstances"];
 const INSTANCE_FIELDS = ["InstanceNumber", "NumberOfFrames", "Rows", "Columns"];
@@ -27,22 +30,24 @@ function makeSeries(backend, study, series, signal) {
   const modality = text(series, TAG.modality);
   const url = resourceUrl(backend, study, uid);
   const title = `Series ${text(series, TAG.seriesNumber) || "without number"}`;
+  const facts = describeSeries(title, text(series, TAG.seriesDescription), series);
+  const shown = { url, title: text(series, TAG.seriesDescription) || title, facts };
   const instances = make("div", { class: "instances", hidden: true, id: `series-${uid}` });
-  const fill = () => instances.replaceChildren(makeInstanceList(backend, study, uid, modality, signal));
-  const opener = makeOpener(title, series, instances, fill);
-  const resource = { kind: "series", url, uid, title };
-  const head = make("div", { class: "entry" }, makePicture(modality, url), opener, makeActions(resource));
+  const fill = () => instances.replaceChildren(makeInstanceList(backend, study, uid, modality, shown, signal));
+  const opener = makeOpener(shown, instances, fill);
+  const view = () => showSeries(shown);
+  const actions = makeActions({ kind: "series", url, uid, title }, makeButton("View", view, { class: "view" }));
+  const head = make("div", { class: "entry" }, makeThumbnail(modality, url, view, signal), opener, actions);
   return make("li", { class: "series" }, head, instances);
 }
 
-function makeOpener(title, series, instances, fill) {
-  const description = text(series, TAG.seriesDescription);
+function makeOpener({ title, facts }, instances, fill) {
   const attributes = { type: "button", class: "opener", "aria-expanded": "false", "aria-controls": instances.id };
   const button = make(
     "button",
     attributes,
-    make("span", { class: "name" }, description || title),
-    make("span", { class: "quiet facts" }, describeSeries(title, description, series)),
+    make("span", { class: "name" }, title),
+    make("span", { class: "quiet facts" }, facts),
   );
   button.addEventListener("click", () => toggle(button, instances, fill));
   return button;
@@ -65,7 +70,7 @@ function describeSeries(title, description, series) {
   return facts.filter(Boolean).join(" · ");
 }
 
-function makeInstanceList(backend, study, series, modality, signal) {
+function makeInstanceList(backend, study, series, modality, shown, signal) {
   return makeListing({
     url: `${resourceUrl(backend, study, series)}/instances`,
     fields: INSTANCE_FIELDS,
@@ -73,13 +78,13 @@ function makeInstanceList(backend, study, series, modality, signal) {
     words: ["instance", "instances"],
     className: "instance-list",
     signal,
-    makeItem: async (instance) => makeInstance(backend, study, series, modality, instance, await loadNames()),
+    makeItem: async (instance) => makeInstance(modality, shown, instance, await loadNames(), signal),
   });
 }
 
-function makeInstance(backend, study, series, modality, instance, names) {
+function makeInstance(modality, shown, instance, names, signal) {
   const uid = text(instance, TAG.sopInstanceUid);
-  const url = resourceUrl(backend, study, series, uid);
+  const url = `${shown.url}/instances/${encodeURIComponent(uid)}`;
   const title = `Instance ${text(instance, TAG.instanceNumber) || "without number"}`;
   const description = make(
     "div",
@@ -87,8 +92,11 @@ function makeInstance(backend, study, series, modality, instance, names) {
     make("span", { class: "name" }, title),
     make("span", { class: "quiet facts" }, describeInstance(instance, names)),
   );
-  const actions = makeActions({ kind: "instance", url, uid, title });
-  return make("li", { class: "instance entry" }, makePicture(modality, url), description, actions);
+  const canView = isShown(text(instance, TAG.sopClassUid), names);
+  const view = canView ? () => showSeries({ ...shown, instance: url }) : null;
+  const button = canView ? makeButton("View", view, { class: "view" }) : null;
+  const actions = makeActions({ kind: "instance", url, uid, title }, button);
+  return make("li", { class: "instance entry" }, makeThumbnail(modality, url, view, signal), description, actions);
 }
 
 /** "CT Image · 512 × 512 · 12 frames". */
@@ -100,9 +108,4 @@ function describeInstance(instance, names) {
     frames > 0 ? count(frames, "frame", "frames") : "",
   ];
   return facts.filter(Boolean).join(" · ");
-}
-
-/** The place of a thumbnail of the resource at `url`; it holds the modality until there is a picture. */
-function makePicture(modality, url) {
-  return make("div", { class: "picture", "aria-hidden": "true", "data-resource": url }, modality || "–");
 }

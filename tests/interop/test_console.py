@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, Request, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.support.browser import open_browser
+from tests.support.browser import note_faults, open_browser
 from tests.support.fake_gateway import HOSTILE, INSTANCE_FILE, FakeGateway, make_study
 from tests.support.http_server import serve
 
@@ -51,15 +51,7 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
 async def page(context: BrowserContext, url: str) -> AsyncIterator[Page]:
     """The page, watched: a script error or a request to another place fails the test."""
     page = await context.new_page()
-    faults: list[str] = []
-
-    def note_foreign(request: Request) -> None:
-        if not request.url.startswith((url, "blob:")):
-            faults.append(f"request to {request.url}")
-
-    page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
-    page.on("request", note_foreign)
-    page.on("console", lambda line: faults.append(line.text) if "Content Security Policy" in line.text else None)
+    faults = note_faults(page, url)
     await page.goto(url)
     yield page
     assert faults == []
@@ -112,7 +104,7 @@ async def test_values_are_text_never_markup(page: Page) -> None:
     await page.locator(".instance").first.get_by_role("button", name="Metadata").click()
     await expect(page.locator("#metadata-tree")).to_contain_text(HOSTILE)
     assert await page.evaluate("window.stolen") is None
-    assert await page.locator("main img").count() == 0
+    assert await page.locator("main img:not([src^='blob:'])").count() == 0
 
 
 async def test_pages_turn_forward_and_back(page: Page, gateway: FakeGateway) -> None:
@@ -171,8 +163,7 @@ async def test_a_study_opens_to_series_and_instances(page: Page, gateway: FakeGa
     instances = page.locator(".instance")
     await expect(instances).to_have_count(24)
     await expect(instances.first).to_contain_text("Instance 1")
-    await expect(instances.first).to_contain_text("CT Image · 512 × 384 · 12 frames")
-    await expect(instances.first.locator(".picture[aria-hidden=true]")).to_have_text("CT")
+    await expect(instances.first).to_contain_text("CT Image · 512 × 384")
     await page.get_by_role("button", name="Show more (96 instances left)").click()
     await expect(instances).to_have_count(48)
     before = len(gateway.queries)

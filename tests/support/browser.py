@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Page, Request, async_playwright
 
 from tests.support.peers import find_program
 
-__all__ = ["open_browser"]
+__all__ = ["note_faults", "open_browser"]
 
 _ARGUMENTS = [
     "--no-sandbox",  # tests run as root in containers
@@ -46,3 +46,21 @@ async def open_browser(*, has_webgl: bool = False) -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+def note_faults(page: Page, origin: str) -> list[str]:
+    """Watch a page; what must not be gathers in the list that is returned.
+
+    These are script errors, requests to another place than `origin`, and what the Content Security Policy stopped.
+    """
+    faults: list[str] = []
+    ours = (origin, "blob:", "data:", "chrome")  # the last: the browser's own PDF viewer
+
+    def note_foreign(request: Request) -> None:
+        if not request.url.startswith(ours):
+            faults.append(f"request to {request.url}")
+
+    page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
+    page.on("request", note_foreign)
+    page.on("console", lambda line: faults.append(line.text) if "Content Security Policy" in line.text else None)
+    return faults

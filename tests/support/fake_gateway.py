@@ -10,8 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from gateway.console.routes import add_console_routes
+from tests.support.canned_pictures import CannedPictures
 
-__all__ = ["HOSTILE", "INSTANCE_FILE", "FakeGateway", "attribute", "make_study"]
+__all__ = ["FRAMES", "HOSTILE", "INSTANCE_FILE", "FakeGateway", "attribute", "make_study"]
 
 Model = dict[str, Any]
 
@@ -27,6 +28,22 @@ _KEYWORDS = {
     "ModalitiesInStudy": "00080061",
 }
 _CT, _SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.33"
+_US_LOOP, _PDF, _WAVEFORM = (
+    "1.2.840.10008.5.1.4.1.1.3.1",
+    "1.2.840.10008.5.1.4.1.1.104.1",
+    "1.2.840.10008.5.1.4.1.1.9.1.1",
+)
+
+_SERIES = [
+    (2, "CT", "Axial 0.5 mm, soft tissue", _CT, 120),
+    (1, "SR", "Dose report", _SR, 3),
+]
+_SERIES_OF_THIRD = [
+    (1, "US", "Apical loop", _US_LOOP, 1),
+    (2, "DOC", "Letter", _PDF, 1),
+    (3, "ECG", "Rhythm", _WAVEFORM, 1),
+]
+FRAMES = 12
 
 
 def attribute(vr: str, *values: Any) -> Model:
@@ -46,7 +63,7 @@ def make_study(number: int, name: Model, **values: str) -> Model:
         "00100020": attribute("LO", f"ID-{number:04}"),
         "00100030": attribute("DA", "19700523"),
         "0020000D": attribute("UI", f"1.2.3.{number}"),
-        "00201206": attribute("IS", 2),
+        "00201206": attribute("IS", 3 if number == 3 else 2),
         "00201208": attribute("IS", 123),
     }
 
@@ -60,8 +77,11 @@ def _make_studies() -> list[Model]:
     return named + [make_study(number, {"Alphabetic": f"Sample^Number {number}"}) for number in range(4, 61)]
 
 
+def _list_series(study: str) -> list[tuple[int, str, str, str, int]]:
+    return _SERIES_OF_THIRD if study.endswith(".3") else _SERIES
+
+
 def _make_series(study: str) -> list[Model]:
-    described = [(2, "CT", "Axial 0.5 mm, soft tissue", 120), (1, "SR", "Dose report", 3)]
     return [
         {
             "00080060": attribute("CS", modality),
@@ -71,22 +91,25 @@ def _make_series(study: str) -> list[Model]:
             "00200011": attribute("IS", number),
             "00201209": attribute("IS", instances),
         }
-        for number, modality, description, instances in described
+        for number, modality, description, _, instances in _list_series(study)
     ]
 
 
 def _make_instances(study: str, series: str) -> list[Model]:
-    is_report = series.endswith(".1")
+    found = next(it for it in _list_series(study) if series == f"{study}.{it[0]}")
+    sop_class, count = found[3:]
+    size = ([512], [384]) if sop_class in (_CT, _US_LOOP) else ([], [])
+    frames = [FRAMES] if sop_class == _US_LOOP else []
     return [
         {
-            "00080016": attribute("UI", _SR if is_report else _CT),
+            "00080016": attribute("UI", sop_class),
             "00080018": attribute("UI", f"{series}.{number}"),
             "00200013": attribute("IS", number),
-            "00280008": attribute("IS", *([] if is_report else [12])),
-            "00280010": attribute("US", *([] if is_report else [512])),
-            "00280011": attribute("US", *([] if is_report else [384])),
+            "00280008": attribute("IS", *frames),
+            "00280010": attribute("US", *size[0]),
+            "00280011": attribute("US", *size[1]),
         }
-        for number in range(3 if is_report else 120, 0, -1)
+        for number in range(count, 0, -1)
     ]
 
 
@@ -98,7 +121,10 @@ def _make_metadata(instance: str) -> Model:
         "00090010": attribute("LO", "A COMPANY"),
         "00091001": {"vr": "UN", "InlineBinary": "AAECAw=="},
         "00100010": attribute("PN", {"Alphabetic": "Doe^Jane", "Ideographic": HOSTILE}),
+        "00181063": attribute("DS", 40),
         "00200013": attribute("IS", 1),
+        "00281050": attribute("DS", 40, 300),
+        "00281051": attribute("DS", 400, 1500),
         "7FE00010": {"vr": "OW", "BulkDataURI": f"bulkdata/{instance}"},
     }
 
@@ -108,7 +134,7 @@ class FakeGateway:
     """Answers as a gateway would; its fields may be changed while it runs.
 
     `failures` maps the name of a backend to the status report that its searches get. `queries` holds what was
-    asked, as path and query pairs; `accepts` the Accept fields of retrieved instances.
+    asked, as path and query pairs; `accepts` the Accept fields of retrieved instances; `pictures` renders.
     """
 
     studies: dict[str, list[Model]] = field(default_factory=lambda: {"main": _make_studies(), "second": []})
@@ -116,6 +142,7 @@ class FakeGateway:
     warnings: list[str] = field(default_factory=list)
     queries: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
     accepts: list[str] = field(default_factory=list)
+    pictures: CannedPictures = field(default_factory=CannedPictures)
 
     def make_application(self) -> web.Application:
         """The console and what it asks."""
@@ -151,6 +178,7 @@ class FakeGateway:
         for path, find in searches:
             app.router.add_get(root + path, self._make_handler(name, find))
         app.router.add_get(root + study + series + instance, self._send_instance)
+        self.pictures.add_routes(app, root)
 
     def _make_handler(self, name: str, find: Callable[[web.Request], Iterable[Model]]) -> Callable[[web.Request], Any]:
         async def answer(request: web.Request) -> web.Response:

@@ -53,6 +53,7 @@ async def test_every_file_is_served_with_strict_headers(client: ClientSession, p
         policy = policy_of(response.headers["Content-Security-Policy"])
     assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == ["'none'"]
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == ["'self'"]
+    assert policy["frame-src"] == ["blob:"]
     assert not {"'unsafe-inline'", "'unsafe-eval'", "*"} & {source for sources in policy.values() for source in sources}
 
 
