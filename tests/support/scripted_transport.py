@@ -97,6 +97,7 @@ class Pair:
         *,
         silence_timeout_s: float = 5.0,
         with_accept: bytes = b"",
+        kind: type[Association] = Association,
     ) -> None:
         request, accept = request or make_request(), accept or make_accept()
         self.transport = ScriptedTransport()
@@ -108,7 +109,7 @@ class Pair:
         assert self.peer.next_event() == request
         ours.receive_data(self.peer.send(accept) + with_accept)
         assert ours.next_event() == accept
-        self.association = Association(
+        self.association = kind(
             self.transport,  # type: ignore[arg-type]
             ours,
             Negotiated(request.contexts, accept),

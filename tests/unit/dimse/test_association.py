@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.dimse.association import Association
 from gateway.dimse.commands import Command, CommandField
@@ -31,6 +34,67 @@ async def gather(association: Association) -> list[bytes]:
     while (piece := await association.read_piece()) is not None:
         pieces.append(bytes(piece))
     return pieces
+
+
+class Stepping(Association):
+    """Every fragment by itself, as the upper layer machine tells it."""
+
+    def _take_data(self) -> None:
+        pass
+
+
+async def receive_all(association: Association) -> list[object]:
+    """Contexts, command sets and pieces until the association ends; how it ended comes last."""
+    received: list[object] = []
+    try:
+        while True:
+            message = await association.receive(1, waiting_for="it")
+            received.append((message.context_id, message.command))
+            while (piece := await association.read_piece()) is not None:
+                received.append(bytes(piece))
+    except BackendError as error:
+        return [*received, type(error).__name__, str(error)]
+
+
+MESSAGES = st.lists(
+    st.tuples(st.sampled_from([None, b"", b"a", bytes(range(60)), bytes(5_000)]), st.integers(1, 300)), max_size=5
+)
+
+
+@given(
+    MESSAGES, st.lists(st.integers(0, 12_000), max_size=12), st.none() | st.tuples(st.floats(0, 1), st.integers(0, 255))
+)
+def test_the_fast_way_over_data_sets_gives_what_single_events_give(
+    messages: list[tuple[bytes | None, int]], cuts: list[int], damage: tuple[float, int] | None
+) -> None:
+    """The same messages, pieces and endings, wherever the stream is cut and whatever is damaged in it."""
+    pair = Pair()
+    wire = b"".join(pair.encode(ECHO if data is None else FIND, data, fragment=size) for data, size in messages)
+    if damage is not None and wire:
+        place = int(damage[0] * (len(wire) - 1))
+        wire = wire[:place] + bytes([damage[1]]) + wire[place + 1 :]
+    bounds = sorted({0, len(wire)} | {cut for cut in cuts if cut < len(wire)})
+    chunks = [*(wire[start:stop] for start, stop in itertools.pairwise(bounds)), b""]
+
+    async def run(kind: type[Association]) -> list[object]:
+        pair = Pair(kind=kind)
+        pair.transport.arrive(chunks)
+        return await receive_all(pair.association)
+
+    fast, stepping = asyncio.run(run(Association)), asyncio.run(run(Stepping))
+    assert fast == stepping
+    if damage is None:
+        expected: list[object] = []
+        for data, _ in messages:
+            expected.append((1, ECHO if data is None else FIND))
+            expected += [data] if data else []
+        joined = [fast[0]] if fast[:-2] else []
+        for unit in fast[1:-2]:
+            if isinstance(unit, bytes) and isinstance(joined[-1], bytes):
+                joined[-1] += unit
+            else:
+                joined.append(unit)
+        assert joined == expected
 
 
 class TestReceiving:

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.dimse.transport import KEPT_BUFFERS, MAX_UNREAD_CHUNKS, READ_BYTES, READS_AT_ONCE, Transport, connect
 from tests.support.cancellation import settle
@@ -85,6 +87,48 @@ async def test_chunks_that_are_held_keep_their_bytes_and_buffers_that_are_free_a
         held.clear()
         del chunk
         assert len({id(transport._find_free_buffer()) for _ in range(10)}) == 1
+
+
+MESSAGES = st.lists(
+    st.tuples(st.sampled_from([1, 100, 16_384, 16_385, 100_000, 262_144, 700_000]), st.sampled_from("-wt")), max_size=10
+)
+"""Sizes of what arrives; whether the reader then lets the event loop read, or takes what that has read, or neither."""
+
+
+@settings(max_examples=40, deadline=None)
+@given(MESSAGES, st.sets(st.integers(0, 60)))
+def test_however_it_is_read_and_whatever_is_held_the_bytes_are_those_sent(
+    messages: list[tuple[int, str]], held: set[int]
+) -> None:
+    """Read at once or by the event loop, into new buffers or used ones: beside what the peer has sent."""
+    content = b"".join(bytes([number + 1]) * size for number, (size, _) in enumerate(messages))
+
+    async def compare() -> None:
+        async with open_pair() as (transport, peer):
+            sending = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(peer, content))
+            sending.add_done_callback(lambda _: peer.shutdown(socket.SHUT_WR))
+            received, kept, position = bytearray(), list[tuple[int, bytes | memoryview]](), 0
+            for _, then in itertools.cycle(messages or [(0, "-")]):
+                if then == "w":
+                    await asyncio.sleep(0)
+                taken = transport.take_unread() if then == "t" else b""
+                chunk = taken or await transport.read(5)
+                if not chunk:
+                    break
+                if len(kept) in held:
+                    chunk = chunk[1:]  # a view of a view
+                    received += content[len(received) : len(received) + 1]
+                kept.append((len(received), chunk))
+                received += chunk
+                if len(kept) - position > 5:
+                    kept[position] = (0, b"")  # its buffer is free again
+                    position += 1
+            await sending
+            assert received == content
+            assert all(chunk == content[start : start + len(chunk)] for start, chunk in kept)
+            assert transport.bytes_received == len(content)
+
+    asyncio.run(compare())
 
 
 async def test_what_is_there_is_read_without_waiting_but_not_for_ever() -> None:
