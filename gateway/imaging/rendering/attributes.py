@@ -21,6 +21,8 @@ from gateway.errors import ImagingFailed
 
 __all__ = ["find_macro", "get_items", "get_number", "get_numbers", "get_text", "get_texts", "get_value", "read_header"]
 
+_MOST_KEPT_BYTES = 4 * 1024 * 1024
+
 # what pydicom raises, one kind or another, for bytes that break their VR; deep nesting ends in a RecursionError
 _UNREADABLE = (
     ArithmeticError,
@@ -36,22 +38,27 @@ _UNREADABLE = (
 )
 
 
-@lru_cache(maxsize=4)
 def read_header(header: bytes) -> Dataset:
     """Parse a data set in Explicit VR Little Endian without preamble; nobody changes the result.
 
-    The last four are kept: the frames of one instance bring the same headers again and again.
+    The last few short ones are kept: the frames of one instance bring the same header again and again.
 
     Raises
     ------
     ImagingFailed
         The bytes are no such data set.
     """
+    return _parse_kept(header) if len(header) <= _MOST_KEPT_BYTES else _parse(header)
+
+
+def _parse(header: bytes) -> Dataset:
     try:
-        data_set = read_dataset(io.BytesIO(header), is_implicit_VR=False, is_little_endian=True)
+        return read_dataset(io.BytesIO(header), is_implicit_VR=False, is_little_endian=True)
     except _UNREADABLE as error:
-        raise ImagingFailed("the header is no data set in Explicit VR Little Endian") from error
-    return data_set
+        raise ImagingFailed("the data set is not in Explicit VR Little Endian") from error
+
+
+_parse_kept = lru_cache(maxsize=4)(_parse)
 
 
 def get_value(data_set: Dataset, tag: int | str) -> Any:
