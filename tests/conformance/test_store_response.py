@@ -17,6 +17,7 @@ from pydicom.filebase import DicomBytesIO
 from gateway.sandbox import SandboxArchive
 from gateway.sandbox.behaviour import Behaviour
 from tests.support.conformance_site import JSON, Site, open_site
+from tests.support.metadata_uploads import Upload, metadata_type
 from tests.support.small_archive import ROOT, encode_file, make_instance
 from tests.support.uploads import CT, multipart, multipart_type
 from tests.support.web_client import WebResponse
@@ -265,6 +266,18 @@ def test_coerced_attributes(shelf: SandboxArchive, accept: str) -> None:
     expected = dcmread(DicomBytesIO(sent))
     del expected.InstitutionName
     assert held == expected
+
+
+def test_metadata_and_bulk_data_are_coerced_alike(shelf: SandboxArchive) -> None:
+    """§10.5.2: whatever form the request has."""
+    sent = make_instance(f"{STUDY}.1.1", InstitutionName="Elsewhere", PatientName="Doe^J")
+    with open_site(shelf, **COERCED) as site:
+        body = Upload([sent.to_json_dict()]).body()
+        response = site.send("POST", "/studies", JSON, body=body, Content_Type=metadata_type())
+    (item,) = items_of(read_module(response), STORED)
+    assert (response.status, item[WARNING]) == (202, ("US", [0xB000]))
+    assert items_of(items_of(item, ORIGINALS)[0], MODIFIED)[0]["00080080"] == ("LO", ["Elsewhere"])
+    assert read_held(shelf).InstitutionName == "General Hospital"
 
 
 def test_nothing_is_coerced_where_nothing_is_to_change(shelf: SandboxArchive) -> None:
