@@ -21,6 +21,7 @@ from gateway.dimse.move_routing import MoveRegistry
 from gateway.dimse.move_turns import MoveTurns
 from gateway.dimse.pool import Pool
 from gateway.dimse.proposals import (
+    PARTIAL_GETS,
     QueryCapabilities,
     RetrieveAbilities,
     StorageContext,
@@ -101,6 +102,8 @@ class Archive:
         self.pool = Pool(describe_peer(settings, self.calling_ae_title), limit_pool(settings))
         self._registry = registry
         self._classes_moved: set[str] = set()
+        self._partial_gets: set[str] = set()
+        self._refused_services: set[str] = set()
         self._capabilities: QueryCapabilities | None = None
         self._fuzzy_capabilities: QueryCapabilities | None = None
         self._abilities: RetrieveAbilities | None = None
@@ -210,6 +213,15 @@ class Archive:
         """Remember that C-MOVE gave instances of these classes where C-GET did not, so that it comes first for them."""
         self._classes_moved.update(sop_classes)
 
+    def offers(self, sop_class: str) -> bool:
+        """Whether the archive has accepted a service of ``PARTIAL_GETS`` on the last association for a C-GET."""
+        return sop_class in self._partial_gets
+
+    def note_service_refused(self, sop_class: str) -> None:
+        """Do without a service of ``PARTIAL_GETS`` from now on: the archive accepts it, and does not do it."""
+        self._refused_services.add(sop_class)
+        self._partial_gets.discard(sop_class)
+
     @property
     def transfer_syntaxes_sent(self) -> Container[str]:
         """The transfer syntaxes that the archive has proposed in C-STOREs so far."""
@@ -221,8 +233,10 @@ class Archive:
         return self._registry.is_named_by(self.ae_title)
 
     @asynccontextmanager
-    async def get(self, keys: Identifier, contexts: Sequence[StorageContext]) -> AsyncIterator[Retrieval]:
-        """Fetch with C-GET Study Root; instances arrive on the same association.
+    async def get(
+        self, keys: Identifier, contexts: Sequence[StorageContext], *, sop_class: str = STUDY_ROOT_GET
+    ) -> AsyncIterator[Retrieval]:
+        """Fetch with C-GET; instances arrive on the same association.
 
         The first instance, or the outcome, has arrived when the block begins.
 
@@ -230,6 +244,8 @@ class Archive:
         ----------
         contexts
             What to offer to receive, at most 124; the archive uses whichever it likes of those it accepts.
+        sop_class
+            Study Root, or one of ``PARTIAL_GETS``; those need two contexts more.
 
         Raises
         ------
@@ -241,7 +257,9 @@ class Archive:
 
         def start(association: Association) -> AbstractAsyncContextManager[Retrieval]:
             check_roles(association, contexts)
-            return retrieve.get(association, lambda syntax: encode_identifier(keys, syntax), self._retrieve_times)
+            return retrieve.get(
+                association, lambda syntax: encode_identifier(keys, syntax), self._retrieve_times, sop_class=sop_class
+            )
 
         async with self._operate(propose_get(contexts, self._query_proposal), start) as retrieval:
             yield retrieval
@@ -387,6 +405,7 @@ class Archive:
             return operation
 
     def _learn(self, association: Association) -> None:
+        self._learn_partial_gets(association)
         flags = association.extended.get(STUDY_ROOT_FIND, b"").ljust(4, b"\0")
         capabilities = QueryCapabilities(*(flag == 1 for flag in flags[:4]))
         if association.proposal is self._fuzzy_proposal:
@@ -397,6 +416,15 @@ class Archive:
                 can_get=association.contexts.find(STUDY_ROOT_GET) is not None,
                 can_move=association.contexts.find(STUDY_ROOT_MOVE) is not None and self.can_receive,
             )
+
+    def _learn_partial_gets(self, association: Association) -> None:
+        if association.proposal is None or not association.proposal.exact:
+            return  # they are proposed for C-GET only
+        for uid in PARTIAL_GETS:
+            if association.contexts.find(uid) is None or uid in self._refused_services:
+                self._partial_gets.discard(uid)
+            else:
+                self._partial_gets.add(uid)
 
     async def _wait_for_turn(self, stack: AsyncExitStack, lock: asyncio.Lock) -> None:
         try:

@@ -10,20 +10,23 @@ from dataclasses import dataclass
 
 from gateway.config import BackendSettings
 from gateway.dimse.association import Association
-from gateway.dimse.contexts import Proposal, ProposedSyntax
+from gateway.dimse.contexts import MAX_CONTEXTS, Proposal, ProposedSyntax
 from gateway.dimse.pool import PoolLimits
 from gateway.dimse.requestor import Peer
 from gateway.dimse.uids import (
+    COMPOSITE_ROOT_GET,
     QR_TRANSFER_SYNTAXES,
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
     VERIFICATION,
+    WITHOUT_BULK_DATA_GET,
 )
 from gateway.dimse.ul.events import ExtendedNegotiation, UserIdentity
 from gateway.errors import NoAcceptedContext
 
 __all__ = [
+    "PARTIAL_GETS",
     "QueryCapabilities",
     "RetrieveAbilities",
     "StorageContext",
@@ -33,6 +36,10 @@ __all__ = [
     "propose_get",
     "propose_query",
 ]
+
+
+PARTIAL_GETS = (WITHOUT_BULK_DATA_GET, COMPOSITE_ROOT_GET)
+"""Services that retrieve less than whole instances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +116,16 @@ def propose_query(settings: BackendSettings, *, fuzzy: bool = False) -> Proposal
 def propose_get(contexts: Sequence[StorageContext], query: Proposal) -> Proposal:
     """What `query` proposes, C-GET in it, and the classes to receive with the SCP role (PS3.4 §C.5.3.1).
 
-    Such an association serves queries too: where all are taken, one need not be closed to open another kind.
+    Such an association serves queries too: where all are taken, one need not be closed to open another kind. Where
+    there is room, the services that retrieve less than whole instances are proposed besides, to learn whether the
+    archive has them, and to use them.
     """
     storage_syntaxes = (
         ProposedSyntax(context.sop_class_uid, context.transfer_syntaxes, scp=True) for context in contexts
     )
-    return Proposal((*query.syntaxes, *storage_syntaxes), query.extended, exact=True)
+    has_room = len(query.syntaxes) + len(PARTIAL_GETS) + len(contexts) <= MAX_CONTEXTS
+    partial = (ProposedSyntax(uid, QR_TRANSFER_SYNTAXES) for uid in PARTIAL_GETS if has_room)
+    return Proposal((*query.syntaxes, *partial, *storage_syntaxes), query.extended, exact=True)
 
 
 def check_roles(association: Association, contexts: Sequence[StorageContext]) -> None:

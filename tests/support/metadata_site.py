@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from gateway.services.retrieve.metadata_documents import render_json
 from gateway.services.retrieve.metadata_fill import MetadataMemory
 from gateway.services.retrieve.received_instance import ReceivedInstance
 from gateway.services.retrieve.service import RetrieveService
-from gateway.services.retrieve.transfer_demand import TransferDemand
+from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 from tests.support.fake_archive import EXPLICIT_VR_LE, FakeArchive, encode_model, instance
 
 __all__ = ["FRESH_S", "URL", "Clock", "FakeRetrieve", "MetadataSite", "make_memory"]
@@ -43,6 +43,7 @@ class Clock:
 
 class _Instance:
     transfer_syntax_uid = EXPLICIT_VR_LE
+    lacks_bulk_data = False
 
     def __init__(self, path: ResourcePath, data: bytes) -> None:
         self.path = path
@@ -100,6 +101,14 @@ class FakeRetrieve:
         self.fails_at = 0
         self.unavailable: tuple[str, ...] = ()
         self.cut_bytes = 0
+
+    @property
+    def partial(self) -> FakeRetrieve:
+        """An archive that gives whole instances only."""
+        return self
+
+    def open_headers(self, path: ResourcePath) -> AbstractAsyncContextManager[_Instances]:
+        return self.open_instances(path, AS_STORED)
 
     @asynccontextmanager
     async def open_instances(self, path: ResourcePath, demand: TransferDemand) -> AsyncIterator[_Instances]:

@@ -10,7 +10,7 @@ from gateway.resources import Level, ResourcePath
 from gateway.services.retrieve.attempts import MAX_SINGLE_INSTANCES, Scope
 from gateway.services.retrieve.inventory import Inventory
 
-__all__ = ["identify", "list_identifiers"]
+__all__ = ["UIDS_IN_A_LIST", "identify", "list_identifiers"]
 
 UIDS_IN_A_LIST = 200
 """SOP Instance UIDs in one identifier: some 13 KiB, which every archive takes."""

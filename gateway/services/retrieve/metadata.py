@@ -21,7 +21,6 @@ from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.metadata_cache import KeptMetadata, MetadataCache
 from gateway.services.retrieve.metadata_documents import INLINE_BYTES, DocumentReader, render_json
 from gateway.services.retrieve.service import RetrieveService
-from gateway.services.retrieve.transfer_demand import AS_STORED
 
 __all__ = ["INLINE_BYTES", "MetadataService", "MetadataStream"]
 
@@ -153,7 +152,7 @@ class MetadataService:
 
     @asynccontextmanager
     async def _open_passing(self, path: ResourcePath, base_url: str) -> AsyncIterator[MetadataStream]:
-        async with self._retrieve.open_instances(path, AS_STORED) as instances:
+        async with self._retrieve.partial.open_headers(path) as instances:
             yield _PassingMetadata(self._archive, instances, base_url)
 
 

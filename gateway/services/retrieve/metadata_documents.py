@@ -17,6 +17,7 @@ from gateway.codecs.data_set_encoder import DataSetEncoder
 from gateway.codecs.dicom_json import JSON
 from gateway.codecs.dicom_xml import encode_native_xml
 from gateway.codecs.fragment_memo import Form, FragmentMemo
+from gateway.codecs.omitted_values import restore_elements
 from gateway.dimse.archive import Archive
 from gateway.errors import DecodeError
 from gateway.resources import ResourcePath
@@ -103,6 +104,8 @@ class DocumentReader:
         try:
             while (piece := await instance.read_piece()) is not None:
                 encoder.feed(piece)
+            if instance.lacks_bulk_data:
+                encoder.feed(restore_elements(instance.transfer_syntax_uid, encoder.has_element))
             return encoder.finish(), True
         except DecodeError as error:
             if not encoder.has_element(SOP_INSTANCE_UID):

@@ -18,7 +18,6 @@ from gateway.services.retrieve.inventories import Inventories
 from gateway.services.retrieve.metadata_documents import MetadataDocument, TemplateReader
 from gateway.services.retrieve.metadata_entry import MetadataEntry
 from gateway.services.retrieve.service import RetrieveService
-from gateway.services.retrieve.transfer_demand import AS_STORED
 from gateway.services.retrieve.validators import Validator, take_validator
 
 __all__ = ["EntryKey", "MetadataFill", "MetadataMemory"]
@@ -82,7 +81,7 @@ class MetadataFill:
         """
         self.validator, self._asked_at = await take_validator(self._inventories, self.path)
         reader = TemplateReader(self._archive)
-        async with self._retrieve.open_instances(self.path, AS_STORED) as instances:
+        async with self._retrieve.partial.open_headers(self.path) as instances:
             self._describe(instances)
             async for instance in instances:
                 document, is_whole = await reader.read(instance)

@@ -15,7 +15,8 @@ from typing import Protocol, Self, TypeAlias
 from gateway.codecs import Buffer
 from gateway.codecs.bulkdata import BulkdataExtractor
 from gateway.codecs.document_types import DOCUMENT_TYPES, ENCAPSULATED_DOCUMENT
-from gateway.codecs.frames import FrameChunk, FrameEnd, FrameExtractor, FrameStart
+from gateway.codecs.frames import FrameChunk, FrameEnd, FrameEvent, FrameExtractor, FrameStart
+from gateway.codecs.tokens import Token
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
 from gateway.dimse.association_cost import AssociationCost
 from gateway.errors import DecodeError, NotAcceptable, UnknownResource
@@ -83,6 +84,26 @@ class _FrameValues(FrameExtractor):
     @property
     def is_compressed(self) -> bool:
         return self.header is not None and not self.header.frame_bits
+
+
+class _ExtractedFrames(_FrameValues):
+    """All frames of an instance that was made of some frames of another, under the numbers they have there."""
+
+    def __init__(self, transfer_syntax_uid: str, numbers: Sequence[int]) -> None:
+        super().__init__(transfer_syntax_uid, range(1, len(numbers) + 1))
+        self._numbers = numbers
+
+    def take(self, tokens: Iterable[Token]) -> list[FrameEvent]:
+        """As ``FrameAssembler.take``; DecodeError where it has another number of frames than was asked for."""
+        events = super().take(tokens)
+        if self.header is not None and self.header.frame_count != len(self._numbers):
+            raise DecodeError("an extract has more or fewer frames than were asked for", path="00280008")
+        return [self._rename(event) for event in events]
+
+    def _rename(self, event: FrameEvent) -> FrameEvent:
+        if not isinstance(event, FrameStart):
+            return event
+        return FrameStart(self._numbers[event.number - 1], event.length)
 
 
 class _BulkValue:
@@ -277,8 +298,22 @@ class PixelDataService:
                 raise NotAcceptable([whole], "single frames of a video are not available")
             return _FrameValues(instance.transfer_syntax_uid, frames)
 
-        async with self._open(path, demand, make) as stream:
-            yield stream
+        async with self._retrieve.partial.open_frames(path, frames, demand) as extracted:
+            if extracted is None:
+                async with self._open(path, demand, make) as stream:
+                    yield stream
+                return
+            numbers = extracted.numbers
+            if numbers is None:
+                stream = PixelStream(extracted, make, self._retrieve.association_cost)
+            else:
+                stream = PixelStream(
+                    extracted,
+                    lambda instance: _ExtractedFrames(instance.transfer_syntax_uid, numbers),
+                    self._retrieve.association_cost,
+                )
+            async with _begun(stream):
+                yield stream
 
     @asynccontextmanager
     async def open_bulkdata(
@@ -319,8 +354,14 @@ class PixelDataService:
     ) -> AsyncIterator[PixelStream]:
         async with self._retrieve.open_instances(path, demand) as instances:
             stream = PixelStream(instances, make, self._retrieve.association_cost)
-            try:
-                await stream.begin()
+            async with _begun(stream):
                 yield stream
-            finally:
-                await stream.close()
+
+
+@asynccontextmanager
+async def _begun(stream: PixelStream) -> AsyncIterator[None]:
+    try:
+        await stream.begin()
+        yield
+    finally:
+        await stream.close()

@@ -28,6 +28,8 @@ class ReceivedInstance:
     ----------
     lead
         Pieces of the data set that were read all the same, given first.
+    lacks_bulk_data
+        Whether the archive has left bulk values out (PS3.4 Annex Z).
 
     Attributes
     ----------
@@ -38,11 +40,18 @@ class ReceivedInstance:
     """
 
     def __init__(
-        self, ae_title: str, path: ResourcePath, store: StoreSubOperation, lead: Iterable[Buffer] = ()
+        self,
+        ae_title: str,
+        path: ResourcePath,
+        store: StoreSubOperation,
+        lead: Iterable[Buffer] = (),
+        *,
+        lacks_bulk_data: bool = False,
     ) -> None:
         self._ae_title = ae_title
         self._store = store
         self._lead = deque(lead)
+        self.lacks_bulk_data = lacks_bulk_data
         self.path = path
         self.sop_class_uid = store.sop_class_uid
         self.transfer_syntax_uid = store.transfer_syntax_uid

@@ -45,6 +45,7 @@ from gateway.services.retrieve.identifiers import identify, list_identifiers
 from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.inventories import Inventories
 from gateway.services.retrieve.inventory import Inventory
+from gateway.services.retrieve.partial_retrieval import PartialRetrievals
 from gateway.services.retrieve.received_instance import ReceivedInstance
 from gateway.services.retrieve.transfer_demand import TransferDemand
 
@@ -370,13 +371,20 @@ class InstanceStream:
 
 
 class RetrieveService:
-    """Retrieves from one archive."""
+    """Retrieves from one archive.
+
+    Attributes
+    ----------
+    partial : PartialRetrievals
+        For those who can do with less than whole instances.
+    """
 
     def __init__(self, archive: Archive, inventories: Inventories) -> None:
         self._archive = archive
         self._early = EarlyRetrievals(archive, inventories)
         shares = archive.settings.coalesce_window_ms > 0
         self._coalescer = Coalescer(archive, inventories.take, self._open_alone) if shares else None
+        self.partial = PartialRetrievals(archive, inventories.take, self.open_instances)
 
     @property
     def association_cost(self) -> AssociationCost:

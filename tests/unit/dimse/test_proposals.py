@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config import BackendSettings
 from gateway.dimse.contexts import ProposedSyntax
-from gateway.dimse.proposals import StorageContext, describe_peer, limit_pool, propose_get, propose_query
+from gateway.dimse.proposals import PARTIAL_GETS, StorageContext, describe_peer, limit_pool, propose_get, propose_query
 from gateway.dimse.uids import QR_TRANSFER_SYNTAXES, STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION
 
 
@@ -43,10 +43,18 @@ def test_a_query_association_can_verify() -> None:
 def test_a_get_offers_to_receive_and_is_not_shared_with_other_offers() -> None:
     query = propose_query(make_settings())
     proposal = propose_get([StorageContext("1.2.3", ("1.2", "1.3"))], query)
-    assert proposal.syntaxes == (*query.syntaxes, ProposedSyntax("1.2.3", ("1.2", "1.3"), scp=True))
+    partial = tuple(ProposedSyntax(uid, QR_TRANSFER_SYNTAXES) for uid in PARTIAL_GETS)
+    assert proposal.syntaxes == (*query.syntaxes, *partial, ProposedSyntax("1.2.3", ("1.2", "1.3"), scp=True))
     assert ProposedSyntax(STUDY_ROOT_GET, QR_TRANSFER_SYNTAXES) in proposal.syntaxes
     assert not proposal.serves(propose_get([StorageContext("1.2.3", ("1.2",))], query))
     assert not query.serves(proposal)
+
+
+def test_what_retrieves_less_is_left_out_where_there_is_no_room() -> None:
+    query = propose_query(make_settings())
+    contexts = [StorageContext(f"1.2.{number}", ("1.2",)) for number in range(128 - len(query.syntaxes))]
+    assert len(propose_get(contexts, query).syntaxes) == 128
+    assert not {syntax.abstract_syntax for syntax in propose_get(contexts, query).syntaxes} & set(PARTIAL_GETS)
 
 
 def test_an_association_for_a_get_serves_queries() -> None:

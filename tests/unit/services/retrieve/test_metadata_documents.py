@@ -35,6 +35,7 @@ class _Whole(ReceivedInstance):
 
     def __init__(self, transfer_syntax_uid: str, data: bytes) -> None:
         self.path, self.transfer_syntax_uid, self._ae_title = PATH, transfer_syntax_uid, "FAKE"
+        self.lacks_bulk_data = False
         self._pieces = [data]
 
     async def read_piece(self) -> bytes | None:
