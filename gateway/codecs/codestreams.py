@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import error, unpack_from
 
-__all__ = ["HEAD_BYTES", "Codestream", "find_codestream", "read_codestream"]
+__all__ = ["HEAD_BYTES", "Codestream", "find_codestream", "is_box_file", "read_codestream"]
 
 HEAD_BYTES = 262_144
 """Enough of a file for its headers, ICC profiles and thumbnails in APP segments included."""
@@ -76,6 +76,11 @@ def read_codestream(head: bytes) -> Codestream | None:
     return None
 
 
+def is_box_file(head: bytes) -> bool:
+    """Whether this is the start of a JP2, JPX or JPH file; 12 bytes tell."""
+    return head.startswith(_JP2_SIGNATURE)
+
+
 def find_codestream(head: bytes) -> tuple[int, int | None]:
     """Find the codestream within a JP2, JPX or JPH file, whose boxes are no part of pixel data (PS3.5 §A.4.4).
 
@@ -84,7 +89,7 @@ def find_codestream(head: bytes) -> tuple[int, int | None]:
     tuple of int and (int or None)
         Its offset, and its length where it ends before the file does. 0 and None for what is no such file.
     """
-    if not head.startswith(_JP2_SIGNATURE):
+    if not is_box_file(head):
         return 0, None
     place = 0
     while place + 16 <= len(head):

@@ -17,6 +17,7 @@ __all__ = ["read_json_models"]
 Model = dict[str, Any]
 
 _BLANKS = " \t\r\n"
+_MAX_OBJECTS = 1_000_000  # an attribute is written in some 20 bytes and read into 300; `{}` costs more for less
 _CHARSETS = {None: "utf-8-sig", "utf-8": "utf-8-sig", "us-ascii": "ascii", "iso-8859-1": "latin-1"}
 
 
@@ -38,7 +39,8 @@ def read_json_models(document: bytes, charset: str | None = None) -> Iterator[Mo
     Raises
     ------
     DecodeError
-        No JSON, a name given twice in an object, nested deeper than can be read, or something else than objects.
+        No JSON, a name given twice in an object, nested deeper than can be read, a million objects and more, or
+        something else than objects.
     """
     codec = _CHARSETS.get(charset.lower() if charset else None)
     if codec is None:
@@ -54,7 +56,7 @@ def read_json_models(document: bytes, charset: str | None = None) -> Iterator[Mo
 
 
 def _read(text: str) -> Iterator[Model]:
-    decoder = json.JSONDecoder(object_pairs_hook=_make_object, parse_constant=_refuse_constant)
+    decoder = json.JSONDecoder(object_pairs_hook=_ObjectMaker().make, parse_constant=_refuse_constant)
     place = _skip_blanks(text, 0)
     is_array = text[place : place + 1] == "["
     place = _skip_blanks(text, place + is_array)
@@ -79,11 +81,20 @@ def _skip_blanks(text: str, place: int) -> int:
     return place
 
 
-def _make_object(pairs: list[tuple[str, Any]]) -> Model:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise DecodeError("a name given twice in a JSON object")
-    return made
+class _ObjectMaker:
+    """Makes the objects of one document, no name twice in one, and not too many."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def make(self, pairs: list[tuple[str, Any]]) -> Model:
+        self._count += 1
+        if self._count > _MAX_OBJECTS:
+            raise DecodeError(f"more than {_MAX_OBJECTS} objects")
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            raise DecodeError("a name given twice in a JSON object")
+        return made
 
 
 def _refuse_constant(_text: str) -> NoReturn:

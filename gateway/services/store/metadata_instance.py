@@ -54,6 +54,8 @@ class PlannedInstance:
     ----------
     pieces : list of bytes and BulkReference
         The data set, in order.
+    references : list of BulkReference
+        Those among them; what is where in `pieces` may change with `prepare`.
     has_offset_table : bool
         Whether the metadata brings an Extended Offset Table, beside which the basic one is empty (PS3.5 §A.4).
 
@@ -66,8 +68,9 @@ class PlannedInstance:
     def __init__(self, model: Model, stated: str | None, resolve: Callable[[str], str]) -> None:
         self.pieces = write_model(model)
         model = {tag.upper(): attribute for tag, attribute in model.items()}
+        self.references = [piece for piece in self.pieces if isinstance(piece, BulkReference)]
         self._uids = {tag: _read_uid(model, tag) for tag in UID_NAMES}
-        self._resolve = resolve
+        self._uris = {reference.path: resolve(reference.uri) for reference in self.references}
         self._stated = stated or _first(model, _TRANSFER_SYNTAX)
         self._frames = _read_frames(model)
         self._native_lengths = {tag: _measure_pixels(model, tag, self._frames) for tag in _BITS}
@@ -78,15 +81,11 @@ class PlannedInstance:
         self._lacks_mime_type = _DOCUMENT in top_level and _first(model, _MIME_TYPE) is None
         # all but the gaps is in `pieces`; the model is of use only if something is to be added to it
         self._model = model if self._lacks_description or self._lacks_mime_type else None
-
-    @property
-    def references(self) -> list[BulkReference]:
-        """What the data set refers to, in order."""
-        return [piece for piece in self.pieces if isinstance(piece, BulkReference)]
+        self._undecided = [self._uris[it.path] for it in self.references if self._decides(it)]
 
     def uri_of(self, reference: BulkReference) -> str:
         """Where the parts of a value are to come from."""
-        return self._resolve(reference.uri)
+        return self._uris[reference.path]
 
     def find_syntax(self, reference: BulkReference, part: BulkPart) -> str | None:
         """The transfer syntax of a value that came in `part`; None if it is not compressed.
@@ -137,8 +136,9 @@ class PlannedInstance:
         arriving
             The location of a part that counts as there already.
         """
-        uris = [self.uri_of(it) for it in self.references if self._decides(it)]
-        return all(uri == arriving or parts.find(uri) is not None for uri in uris)
+        while self._undecided and parts.find(self._undecided[-1]) is not None:
+            self._undecided.pop()
+        return self._undecided in ([], [arriving])
 
     def _decides(self, reference: BulkReference) -> bool:
         return reference.tag == PIXEL_DATA or (self._lacks_mime_type and reference.tag == _DOCUMENT)
@@ -225,7 +225,7 @@ def _read_uid(model: Model, tag: int) -> str:
 def _read_frames(model: Model) -> int:
     try:
         frames = int(_first(model, _FRAMES) or 1)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         frames = 0
     if not 0 < frames <= _MAX_FRAMES:
         raise DecodeError("no number of frames", path=_FRAMES)
@@ -238,8 +238,8 @@ def _measure_pixels(model: Model, tag: int, frames: int) -> int | None:
         rows, columns = int(_first(model, _ROWS) or 0), int(_first(model, _COLUMNS) or 0)
         samples = int(_first(model, _SAMPLES) or 1)
         bits = _BITS[tag] or int(_first(model, _BITS_ALLOCATED) or 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     halves = _HALVES_OF_SAMPLES.get(str(_first(model, _PHOTOMETRIC)).strip(), 2 * samples)
     length = (rows * columns * halves * bits * frames + 15) // 16
-    return length or None
+    return length if length > 0 else None

@@ -9,6 +9,7 @@ piece, `close_value`; `find_passable` says whether one may.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from struct import pack
 
@@ -51,8 +52,9 @@ class InstanceOutput:
         self._parts = parts
         self._spool = spool
         self._is_shared = is_shared
-        self._uses = [instance.uri_of(reference) for reference in instance.references]
+        self._uses = Counter(instance.uri_of(reference) for reference in instance.references)
         self._index = 0
+        self._filled = 0
         self._next_frame = 0
         self._is_encapsulating = False
         self._passing: BulkReference | None = None
@@ -145,7 +147,7 @@ class InstanceOutput:
         if part.length % 2:
             yield _padding_of(vr)
         uri = self._instance.uri_of(reference)
-        if not self._is_shared and self._uses.count(uri) == 1:
+        if not self._is_shared and self._uses[uri] == 1:
             self._spool.release(self._parts.mark_sent(uri, index))
 
     def _make_offset_table(self, uri: str, count: int) -> bytes:
@@ -170,21 +172,23 @@ class InstanceOutput:
         if gap is None or self._is_shared or self._is_encapsulating or self._instance.uri_of(gap) != location:
             return None
         part = BulkPart(media_type, SENT, 0, 0)
-        if self._uses.count(location) != 1 or self._instance.find_syntax(gap, part) is not None:
+        if self._uses[location] != 1 or self._instance.find_syntax(gap, part) is not None:
             return None
         if not self._instance.is_ready(self._parts, arriving=location):
             return None
         return self._instance.find_length(gap) or length
 
-    async def open_value(self, length: int) -> AsyncGenerator[InstanceEvent, None]:
-        """Write all before the value that is arriving, which `parts` has already, and its header."""
-        self._passing = self._find_gap(SENT)
+    async def open_value(
+        self, location: str, media_type: MediaType, length: int
+    ) -> AsyncGenerator[InstanceEvent, None]:
+        """Write all before the value that is arriving, which was found passable, and its header."""
+        passing = self._passing = self._find_gap()
+        self._parts.add(location, BulkPart(media_type, SENT, length, 0))
         async for event in self.advance():
             yield event
-        if self._passing is not None:
+        if passing is not None:
             self._due = length
-            even = _make_even(length, self._passing)
-            yield self._write(encode_element_header(self._passing.tag, self._passing.vr, even))
+            yield self._write(encode_element_header(passing.tag, passing.vr, _make_even(length, passing)))
 
     def pass_on(self, data: Buffer) -> InstanceData:
         """Write a piece of the value.
@@ -214,13 +218,14 @@ class InstanceOutput:
             yield self._write(_padding_of(reference.vr))
         self._index += 1
 
-    def _find_gap(self, start: int | None = None) -> BulkReference | None:
-        """The first value that is not there, or, from `start` on, the first whose part starts there."""
-        for piece in self._instance.pieces[self._index :]:
-            if isinstance(piece, BulkReference):
-                part = self._parts.find(self._instance.uri_of(piece))
-                if part is None or part.start == start:
-                    return piece
+    def _find_gap(self) -> BulkReference | None:
+        """The first value that is not there; what has come stays, so none is looked at again."""
+        references = self._instance.references
+        while self._filled < len(references):
+            reference = references[self._filled]
+            if self._parts.find(self._instance.uri_of(reference)) is None:
+                return reference
+            self._filled += 1
         return None
 
 

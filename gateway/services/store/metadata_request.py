@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from gateway.codecs import Buffer
-from gateway.codecs.codestreams import HEAD_BYTES, find_codestream, read_codestream
+from gateway.codecs.codestreams import HEAD_BYTES, find_codestream, is_box_file, read_codestream
 from gateway.codecs.compressed_types import is_box_type
 from gateway.codecs.json_reader import read_json_models
 from gateway.codecs.media_types import MediaType, parse_media_type
@@ -26,7 +26,7 @@ from gateway.codecs.multipart import PartChunk, PartEnd, PartStart
 from gateway.codecs.native_xml_reader import read_native_xml
 from gateway.config import StoreSettings
 from gateway.errors import DecodeError, MalformedBody, TooLarge
-from gateway.services.store.bulkdata_parts import SENT, BulkdataParts, BulkPart
+from gateway.services.store.bulkdata_parts import BulkdataParts, BulkPart
 from gateway.services.store.bulkdata_spool import BulkdataSpool, open_spool
 from gateway.services.store.incoming import BodyEvent, InstanceEvent
 from gateway.services.store.metadata_instance import PlannedInstance
@@ -182,8 +182,7 @@ class _MetadataRequest:
             length = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 12 else None
             part.passes = self._first.find_passable(part.location, media_type, length)
         if self._first is not None and part.passes is not None:
-            self._parts.add(part.location, BulkPart(media_type, SENT, part.passes, 0))
-            async for out in self._first.open_value(part.passes):
+            async for out in self._first.open_value(part.location, media_type, part.passes):
                 yield out
 
     # --- a part ends ---
@@ -223,7 +222,7 @@ class _MetadataRequest:
         if is_boxed or part.media_type.essence in _IMAGE_TYPES:
             is_first = not self._parts.count(part.location)
             head = await self._spool.peek(start, min(held, HEAD_BYTES if is_first else _SIGNATURE_BYTES))
-            if is_boxed and find_codestream(head + bytes(16)) != (0, None):
+            if not is_first and is_box_file(head):
                 head = await self._spool.peek(start, min(held, HEAD_BYTES))
             offset, inner = find_codestream(head) if is_boxed else (0, None)
             start += offset

@@ -38,6 +38,9 @@ LENGTHS = [  # attributes by tag after a letter, bytes of native pixel data
     ({"t00280010": None}, None),
     ({"t00280100": {"vr": "US"}}, None),
     ({"t00280010": {"vr": "SQ", "Value": [{}]}}, None),
+    ({"t00280010": {"vr": "SS", "Value": [-4]}}, None),
+    ({"t00280010": {"vr": "FD", "Value": [1e400]}}, None),
+    ({"t00280010": {"vr": "LO", "Value": ["many"]}}, None),
 ]
 
 

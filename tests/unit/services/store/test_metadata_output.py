@@ -102,8 +102,7 @@ async def test_what_may_pass(spool: BulkdataSpool) -> None:
 
 
 async def pass_through(bench: Bench, length: int, *pieces: bytes) -> None:
-    bench.parts.add("pixels", BulkPart(OCTETS, SENT, length, 0))
-    bench.take([event async for event in bench.output.open_value(length)])
+    bench.take([event async for event in bench.output.open_value("pixels", OCTETS, length)])
     for piece in pieces:
         bench.take([bench.output.pass_on(piece)])
     bench.take(list(bench.output.close_value(length)))

@@ -287,11 +287,19 @@ async def test_the_description_is_read_from_the_image_where_the_metadata_has_non
 
 
 async def test_boxes_around_a_codestream_are_left_out() -> None:
-    boxes = b"\0\0\0\x0cjP  \r\n\x87\n" + (8 + len(FRAME)).to_bytes(4, "big") + b"jp2c" + FRAME + b"\0\0\0\x08xml "
-    parts = [Bulk("pixels", boxes, "image/jp2"), Bulk("pixels", FRAME, "image/jp2")]
-    (seen,) = await read(Upload([model(t00280008={"vr": "IS", "Value": [2]})], parts).body())
-    found = list(generate_frames(value_of(seen, 0x7FE00010), number_of_frames=2))
-    assert found == [FRAME + b"\0" * (len(FRAME) % 2)] * 2
+    boxes = (
+        b"\0\0\0\x0cjP  \r\n\x87\n"
+        + b"\0\0\0\x68jp2h"
+        + bytes(96)
+        + (8 + len(FRAME)).to_bytes(4, "big")
+        + b"jp2c"
+        + FRAME
+        + b"\0\0\0\x08xml "
+    )
+    parts = [Bulk("pixels", it, "image/jp2") for it in (boxes, FRAME, boxes)]
+    (seen,) = await read(Upload([model(t00280008={"vr": "IS", "Value": [3]})], parts).body())
+    found = list(generate_frames(value_of(seen, 0x7FE00010), number_of_frames=3))
+    assert found == [FRAME + b"\0" * (len(FRAME) % 2)] * 3
 
 
 @pytest.mark.parametrize("given", [None, "text/XML"])
