@@ -5,8 +5,10 @@ Whatever comes, three things agree: the status, the response module, and what th
 
 from __future__ import annotations
 
+import gzip
 import socket
 import subprocess
+import zlib
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -137,6 +139,54 @@ def test_a_client_that_leaves_after_any_byte(store_site: Site, shelf: SandboxArc
     second = find_second_boundaries(body)[1]
     assert second > length, "the last cut is inside the second instance"
     assert not held & set(begun)
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_a_client_that_leaves_within_a_single_part(store_site: Site, shelf: SandboxArchive, is_chunked: bool) -> None:
+    """Where no boundary tells the end, the framing of HTTP does: a data set cut between two elements is not stored."""
+    begun = set()
+    whole = make_file(make_data_set(1_000_000))
+    for length in range(0, len(whole), 5):
+        number = next(_numbers)
+        begun.add(sop_uid(number))
+        body = make_file(make_data_set(number))
+        target = urlsplit(store_site.url)
+        framing = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {len(body)}"
+        head = f"POST {target.path}/studies HTTP/1.1\r\nHost: h\r\nContent-Type: application/dicom\r\n{framing}\r\n\r\n"
+        with socket.create_connection((target.hostname, target.port)) as connection:
+            sent = b"%x\r\n%b\r\n" % (length, body[:length]) if is_chunked and length else body[:length]
+            connection.sendall(head.encode() + sent)
+    assert post(store_site, make_pair()[1]).status == 200
+    assert not begun & {it.sop_instance_uid for it in shelf.index.select({})}
+
+
+@pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_compressed_body_that_ends_after_any_byte(
+    store_site: Site, shelf: SandboxArchive, coding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    """RFC 9110 §8.4: 200 for the whole of it only, checksum included; what came whole of the instances is stored."""
+    length = len(compress(make_pair()[1]))
+    before = len(shelf.index)
+    claimed = 0
+    for cut in range(1, length, 9):
+        pair, body = make_pair()
+        sent = compress(body)[:-cut]
+        response = post(store_site, sent, Content_Encoding=coding)
+        assert response.status in (400, 202)
+        assert read_stored(response) == [sop_uid(number) for number in pair][: len(read_stored(response))]
+        claimed += len(read_stored(response))
+    assert len(shelf.index) == before + claimed
+    assert claimed, "the last cuts leave the first instance whole"
+
+
+def test_a_compressed_body_that_is_damaged(store_site: Site, shelf: SandboxArchive) -> None:
+    """RFC 1952 §2.3.1: the checksum is wrong, so anything may be; of a body in one piece nothing is stored."""
+    before = len(shelf.index)
+    sent = bytearray(gzip.compress(make_pair()[1]))
+    sent[-8] ^= 1
+    for body in (bytes(sent), b"\x1f\x8b no gzip"):
+        assert post(store_site, body, Content_Encoding="gzip").status == 400
+    assert len(shelf.index) == before
 
 
 def test_a_client_that_stops_sending(store_site: Site) -> None:
