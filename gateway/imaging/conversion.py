@@ -20,7 +20,7 @@ from gateway.imaging.description import ImageDescription
 from gateway.imaging.encode import ENCODABLE, encode_frame
 from gateway.imaging.jpeg_xl import recompress_jpeg, restore_jpeg
 
-__all__ = ["PRODUCIBLE", "ConvertedFrame", "convert_frame", "plan_conversion"]
+__all__ = ["PRODUCIBLE", "ConvertedFrame", "convert_frame", "is_lossy_target", "plan_conversion"]
 
 _PREFIX = "1.2.840.10008.1.2."
 BASELINE, RECOMPRESSED = f"{_PREFIX}4.50", f"{_PREFIX}4.111"
@@ -118,6 +118,12 @@ def plan_conversion(source: ImageDescription, transfer_syntax_uid: str) -> Image
         planar_configuration=0,
         transfer_syntax_uid=transfer_syntax_uid,
     )
+
+
+def is_lossy_target(transfer_syntax_uid: str) -> bool:
+    """Whether a conversion into this syntax loses something, though the image did not before."""
+    form = _FORMS.get(transfer_syntax_uid)
+    return form is not None and form.lossy
 
 
 def convert_frame(source: ImageDescription, target: ImageDescription, data: bytes) -> ConvertedFrame:

@@ -143,7 +143,7 @@ def _decode_htj2k(description: ImageDescription, data: bytes) -> DecodedFrame:
     check_header(header, description)
     check_end(data)
     with _unraisable_errors_raised():
-        pixels = imagecodecs.htj2k_decode(data)
+        pixels = imagecodecs.htj2k_decode(data, planar=False)
     return _take(description, header, pixels)
 
 

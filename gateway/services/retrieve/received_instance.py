@@ -33,6 +33,8 @@ class ReceivedInstance:
 
     Attributes
     ----------
+    ae_title : str
+        Of the archive.
     path : ResourcePath
         Down to the instance.
     sop_class_uid, transfer_syntax_uid : str
@@ -48,7 +50,7 @@ class ReceivedInstance:
         *,
         lacks_bulk_data: bool = False,
     ) -> None:
-        self._ae_title = ae_title
+        self.ae_title = ae_title
         self._store = store
         self._lead = deque(lead)
         self.lacks_bulk_data = lacks_bulk_data
@@ -91,7 +93,7 @@ class ReceivedInstance:
             The archive failed in the middle.
         """
         yield encode_file_meta(
-            self.sop_class_uid, self.path.instance or "", self.delivered_syntax, source_ae_title=self._ae_title
+            self.sop_class_uid, self.path.instance or "", self.delivered_syntax, source_ae_title=self.ae_title
         )
         if self.delivered_syntax == self.transfer_syntax_uid:
             while (piece := await self.read_piece()) is not None:
@@ -108,11 +110,11 @@ class ReceivedInstance:
             for encoded in encoder.finish():
                 yield encoded
         except DecodeError as error:  # the archive holds it cut short: so it is passed on, as in any other syntax
-            _log.warning("data_set_cut_short", ae_title=self._ae_title, offset=error.offset)
+            _log.warning("data_set_cut_short", ae_title=self.ae_title, offset=error.offset)
 
     def undecodable(self, error: DecodeError) -> BackendError:
         """What a data set that cannot be read means for the request."""
-        return UndecodableResponse(self._ae_title, f"an instance cannot be read: {error.reason}")
+        return UndecodableResponse(self.ae_title, f"an instance cannot be read: {error.reason}")
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,124 @@
+"""Pixel Data written frame by frame, native or in fragments (PS3.5 §8.1.1, §A.4).
+
+Pure: converted frames in, bytes out. One fragment a frame. The Basic Offset Table needs every length before the first
+frame, so it is written where the compressed frames together are short enough to be held, and left empty elsewhere,
+which PS3.5 §A.4 allows. Called by ``transcoder``.
+"""
+
+from __future__ import annotations
+
+from struct import pack
+from typing import Protocol
+
+from gateway.codecs.reencode import encode_element_header
+from gateway.codecs.tokens import UNDEFINED_LENGTH
+from gateway.codecs.transfer_syntax import get_transfer_syntax
+from gateway.errors import NotAcceptable
+from gateway.imaging.description import ImageDescription
+from gateway.services.transcode.attributes import find_pixel_vr
+
+__all__ = ["MAX_HELD_BYTES", "EncapsulatedWriter", "NativeWriter", "PixelWriter", "make_pixel_writer"]
+
+MAX_HELD_BYTES = 4 * 1024 * 1024
+"""Compressed frames of one instance that are held for the sake of an offset table."""
+
+_ITEM = b"\xfe\xff\x00\xe0"
+_SEQUENCE_END = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+
+
+class PixelWriter(Protocol):
+    """Writes one Pixel Data element."""
+
+    def add(self, frame: bytes) -> list[bytes]:
+        """What can be written once the next frame is there."""
+
+    def finish(self) -> list[bytes]:
+        """The rest, after the last frame."""
+
+
+def make_pixel_writer(target: ImageDescription, pixel_tag: int) -> PixelWriter:
+    """The writer for the transfer syntax of `target`.
+
+    Raises
+    ------
+    NotAcceptable
+        The pixel data is too long for a native element (PS3.18 §8.7.3.1).
+    """
+    if get_transfer_syntax(target.transfer_syntax_uid).encapsulated:
+        return EncapsulatedWriter(target.number_of_frames)
+    return NativeWriter(target, pixel_tag)
+
+
+class NativeWriter:
+    """Frames one after the other, down to the bit, padded to an even length at the end."""
+
+    def __init__(self, target: ImageDescription, pixel_tag: int) -> None:
+        self._frame_bits = target.native_frame_bits
+        length = (target.number_of_frames * self._frame_bits + 7) // 8
+        self._padding = length % 2
+        if length + self._padding >= UNDEFINED_LENGTH:
+            available = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+            raise NotAcceptable([available], "the pixel data is too long without compression")
+        self._header = encode_element_header(pixel_tag, find_pixel_vr(target), length + self._padding)
+        self._bits = 0
+        self._bit_count = 0
+
+    def add(self, frame: bytes) -> list[bytes]:
+        """Append a frame, which begins at a byte boundary and may have to be moved off it."""
+        header, self._header = self._header, b""
+        if self._frame_bits % 8 == 0:
+            return [header, frame] if header else [frame]
+        self._bits |= (int.from_bytes(frame, "little") & ((1 << self._frame_bits) - 1)) << self._bit_count
+        self._bit_count += self._frame_bits
+        whole = self._bit_count // 8
+        out = (self._bits & ((1 << whole * 8) - 1)).to_bytes(whole, "little")
+        self._bits >>= whole * 8
+        self._bit_count -= whole * 8
+        return [header + out]
+
+    def finish(self) -> list[bytes]:
+        """Write the last bits and the padding."""
+        rest = self._bits.to_bytes(1, "little") if self._bit_count else b""
+        return [rest + b"\0" * self._padding] if rest or self._padding else []
+
+
+class EncapsulatedWriter:
+    """One fragment a frame, after a Basic Offset Table that is empty where the frames are long."""
+
+    def __init__(self, number_of_frames: int) -> None:
+        self._number_of_frames = number_of_frames
+        self._held: list[bytes] | None = []
+        self._held_bytes = 0
+
+    def add(self, frame: bytes) -> list[bytes]:
+        """Append a frame; nothing is written as long as the offset table may still be known in time."""
+        fragment = _encode_item(frame)
+        if self._held is None:
+            return [fragment]
+        self._held.append(fragment)
+        self._held_bytes += len(fragment)
+        if len(self._held) == self._number_of_frames:
+            return self._release(_list_offsets(self._held))
+        return self._release(()) if self._held_bytes > MAX_HELD_BYTES else []
+
+    def finish(self) -> list[bytes]:
+        """End the sequence of fragments."""
+        return [*self._release(()), _SEQUENCE_END] if self._held is not None else [_SEQUENCE_END]
+
+    def _release(self, offsets: tuple[int, ...]) -> list[bytes]:
+        held, self._held = self._held or [], None
+        table = _encode_item(pack(f"<{len(offsets)}I", *offsets))
+        return [encode_element_header(0x7FE00010, "OB", UNDEFINED_LENGTH) + table, *held]
+
+
+def _list_offsets(fragments: list[bytes]) -> tuple[int, ...]:
+    offsets, position = [], 0
+    for fragment in fragments:
+        offsets.append(position)
+        position += len(fragment)
+    return tuple(offsets)
+
+
+def _encode_item(data: bytes) -> bytes:
+    padding = b"\0" * (len(data) % 2)
+    return _ITEM + pack("<I", len(data) + len(padding)) + data + padding

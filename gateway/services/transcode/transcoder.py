@@ -1,0 +1,198 @@
+"""Instances into another transfer syntax, frame by frame, as they stream.
+
+    transcoder = Transcoder(workers, max_frame_bytes)
+    async for piece in transcoder.convert(instance.read_piece, source_uid, target_uid):
+        ...                                            # the data set in the target syntax
+
+Decoding and encoding are done in worker processes; here data sets are taken apart (``splitter``), their attributes kept
+true (``attributes``) and put together again (``pixel_writers``). Held are what precedes the pixel data, the frames in
+the pipeline, and of short compressed images all frames for their offset table. The first piece comes when the first
+frame is converted, so that a refusal or a broken picture still becomes a status. Called by ``part10``, for what ``web``
+sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
+from gateway.codecs import Buffer
+from gateway.codecs.frames import FrameChunk, FrameEnd, FrameStart
+from gateway.codecs.transfer_syntax import get_transfer_syntax
+from gateway.imaging.conversion import is_lossy_target, plan_conversion
+from gateway.imaging.description import ImageDescription
+from gateway.imaging.icons import decompress_icons
+from gateway.imaging.workers import ImagingWorkers
+from gateway.services.transcode.attributes import Compression, describe_values, rewrite_head
+from gateway.services.transcode.pipeline import FramePipeline
+from gateway.services.transcode.pixel_writers import PixelWriter, make_pixel_writer
+from gateway.services.transcode.splitter import Head, HeadElement, InstanceSplitter, Part, Tail
+
+__all__ = ["ReadPiece", "Transcoder"]
+
+ReadPiece = Callable[[], Awaitable[Buffer | None]]
+"""Gives the next piece of a data set, None at its end."""
+
+_DEFLATED_OFF_LOOP = 16_384  # bytes whose compression takes about a millisecond
+
+
+class Transcoder:
+    """Converts data sets.
+
+    Parameters
+    ----------
+    workers : ImagingWorkers
+        Where frames are decoded and encoded.
+    max_frame_bytes : int
+        Longest frame, compressed or not, and most that may precede the pixel data.
+    """
+
+    def __init__(self, workers: ImagingWorkers, max_frame_bytes: int) -> None:
+        self._workers = workers
+        self._max_frame_bytes = max_frame_bytes
+
+    async def convert(self, read_piece: ReadPiece, source_uid: str, target_uid: str) -> AsyncGenerator[Buffer, None]:
+        """Yield the data set in the transfer syntax `target_uid`.
+
+        A data set without pixel data says the same in each of these syntaxes.
+
+        Raises
+        ------
+        NotAcceptable
+            The image cannot be converted without harm; before the first piece.
+        ImagingFailed
+            A frame cannot be decoded, or is over a limit.
+        DecodeError
+            The data set cannot be read.
+        """
+        conversion = _Conversion(self._workers, self._max_frame_bytes, source_uid, target_uid)
+        pieces = conversion.run(read_piece)
+        if get_transfer_syntax(target_uid).deflated:
+            pieces = _deflate(pieces)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+
+    def open_pipeline(self, source: ImageDescription, target: ImageDescription) -> FramePipeline:
+        """A way for single frames of one image through the workers; to be closed."""
+        return FramePipeline(self._workers, source, target, self._max_frame_bytes)
+
+
+class _Conversion:
+    """One data set being converted."""
+
+    def __init__(self, workers: ImagingWorkers, limit: int, source_uid: str, target_uid: str) -> None:
+        self._workers = workers
+        self._limit = limit
+        self._source_uid = source_uid
+        self._target_uid = target_uid
+        self._splitter = InstanceSplitter(source_uid, limit)
+        self._head: Head | None = None
+        self._image: _Image | None = None
+
+    async def run(self, read_piece: ReadPiece) -> AsyncGenerator[Buffer, None]:
+        try:
+            while (data := await read_piece()) is not None:
+                for part in self._splitter.feed(data):
+                    for piece in await self._take(part):
+                        yield piece
+            for part in self._splitter.finish():
+                for piece in await self._take(part):
+                    yield piece
+            for piece in await self._end_pixels():
+                yield piece
+        finally:
+            if self._image is not None:
+                await self._image.pipeline.close()
+
+    async def _take(self, part: Part) -> list[Buffer]:
+        """What can be written once `part` is there."""
+        match part:
+            case Head():
+                return await self._begin(part)
+            case FrameStart():
+                self._pipeline.start()
+            case FrameChunk(data=data):
+                self._pipeline.add(data)
+            case FrameEnd():
+                self._pipeline.end()
+                return await self._pass_frame() if self._pipeline.is_full else []
+            case Tail(data=data):
+                return [*await self._end_pixels(), data]
+        return []
+
+    async def _begin(self, head: Head) -> list[Buffer]:
+        if not head.pixel_tag:
+            return [await self._write(head.elements)]
+        source = describe_values(head.values, head.pixel_tag, self._source_uid, self._limit)
+        target = plan_conversion(source, self._target_uid)
+        self._head = head
+        pipeline = FramePipeline(self._workers, source, target, self._limit)
+        self._image = _Image(source, target, pipeline, make_pixel_writer(target, head.pixel_tag))
+        return []
+
+    async def _pass_frame(self) -> list[Buffer]:
+        """Write the oldest frame in the pipeline, and before the first one the head."""
+        assert self._image is not None
+        source_bytes, frame = await self._image.pipeline.take()
+        pieces: list[Buffer] = []
+        if (head := self._head) is not None:
+            self._head = None
+            compression = Compression(frame, source_bytes, is_lossy_target(self._target_uid))
+            pieces.append(await self._write(rewrite_head(head, self._image.source, self._image.target, compression)))
+        pieces.extend(self._image.writer.add(frame.data))
+        return pieces
+
+    async def _end_pixels(self) -> list[Buffer]:
+        """Write the frames on their way and the end of the pixel data; nothing the second time."""
+        if (image := self._image) is None:
+            return []
+        pieces: list[Buffer] = []
+        while not image.pipeline.is_empty:
+            pieces.extend(await self._pass_frame())
+        self._image = None
+        pieces.extend(image.writer.finish())
+        return pieces
+
+    async def _write(self, elements: list[HeadElement]) -> bytes:
+        written = [
+            await self._workers.run(decompress_icons, one.encoded, self._source_uid)
+            if one.holds_compressed
+            else one.encoded
+            for one in elements
+        ]
+        return b"".join(written)
+
+    @property
+    def _pipeline(self) -> FramePipeline:
+        assert self._image is not None
+        return self._image.pipeline
+
+
+class _Image:
+    """What is needed for the frames of the data set."""
+
+    def __init__(
+        self, source: ImageDescription, target: ImageDescription, pipeline: FramePipeline, writer: PixelWriter
+    ) -> None:
+        self.source = source
+        self.target = target
+        self.pipeline = pipeline
+        self.writer = writer
+
+
+async def _deflate(pieces: AsyncGenerator[Buffer, None]) -> AsyncGenerator[Buffer, None]:
+    """Compress a whole data set, padded to an even length (PS3.5 §A.5); long pieces in a thread."""
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    length = 0
+    async with aclosing(pieces):
+        async for piece in pieces:
+            is_long = len(piece) > _DEFLATED_OFF_LOOP
+            out = await asyncio.to_thread(compressor.compress, piece) if is_long else compressor.compress(piece)
+            length += len(out)
+            if out:
+                yield out
+    rest = compressor.flush()
+    yield rest + b"\0" * ((length + len(rest)) % 2)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gateway.errors import ImagingFailed
+from gateway.services.transcode.pipeline import FramePipeline
+from gateway.tasks import running_tasks
+from tests.support.converting import InlineWorkers
+from tests.support.images import describe, draw
+
+RLE = "1.2.840.10008.1.2.5"
+
+
+class HeldWorkers(InlineWorkers):
+    """Begins tasks and does not end them before it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release = asyncio.Event()
+
+    async def run(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Any:
+        await self.release.wait()
+        return await super().run(function, *arguments, **keywords)
+
+
+def put(pipeline: FramePipeline, frame: bytes) -> None:
+    pipeline.start()
+    pipeline.add(frame[:7])
+    pipeline.add(memoryview(frame)[7:])
+    pipeline.end()
+
+
+async def test_frames_come_in_their_order_two_at_a_time() -> None:
+    pipeline = FramePipeline(InlineWorkers(), describe((6, 9)), describe((6, 9)), 100)
+    images = [draw((6, 9), seed=seed) for seed in range(2)]
+    assert pipeline.is_empty
+    for image in images:
+        assert not pipeline.is_full
+        put(pipeline, image.tobytes())
+    assert pipeline.is_full
+    for image in images:
+        length, frame = await pipeline.take()
+        assert (length, frame.data) == (54, image.tobytes())
+    assert pipeline.is_empty
+
+
+async def test_a_failure_is_told_when_its_frame_is_taken() -> None:
+    pipeline = FramePipeline(InlineWorkers(), describe((6, 9), syntax=RLE), describe((6, 9)), 100)
+    put(pipeline, b"no RLE whatever")
+    with pytest.raises(ImagingFailed, match="RLE"):
+        await pipeline.take()
+
+
+async def test_a_frame_over_the_limit_is_not_held() -> None:
+    pipeline = FramePipeline(InlineWorkers(), describe((6, 9)), describe((6, 9)), 100)
+    pipeline.start()
+    pipeline.add(bytes(100))
+    with pytest.raises(ImagingFailed, match="100 bytes"):
+        pipeline.add(b"1")
+
+
+async def test_closing_gives_up_what_is_under_way() -> None:
+    pipeline = FramePipeline(HeldWorkers(), describe((6, 9)), describe((6, 9)), 100)
+    put(pipeline, np.zeros(54, np.uint8).tobytes())
+    await pipeline.close()
+    assert "transcode" not in running_tasks()

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.errors import NotAcceptable
+from gateway.imaging.description import ImageDescription
+from gateway.services.transcode.pixel_writers import (
+    MAX_HELD_BYTES,
+    EncapsulatedWriter,
+    NativeWriter,
+    make_pixel_writer,
+)
+from tests.support.images import describe
+
+PIXEL_DATA = 0x7FE00010
+RLE = "1.2.840.10008.1.2.5"
+
+
+def image(shape: tuple[int, ...], frames: int, **named: object) -> ImageDescription:
+    return replace(describe(shape, **named), number_of_frames=frames)  # type: ignore[arg-type]
+
+
+def test_native_frames_follow_their_header() -> None:
+    writer = NativeWriter(image((2, 2), 2, stored=12), PIXEL_DATA)
+    assert b"".join([*writer.add(b"abcdefgh"), *writer.add(b"ijklmnop"), *writer.finish()]) == (
+        b"\xe0\x7f\x10\x00OW\0\0\x10\0\0\0abcdefghijklmnop"
+    )
+
+
+def test_an_odd_length_is_padded() -> None:
+    writer = NativeWriter(image((1, 3), 1), PIXEL_DATA)
+    assert b"".join([*writer.add(b"abc"), *writer.finish()]) == b"\xe0\x7f\x10\x00OB\0\0\x04\0\0\0abc\0"
+
+
+def test_bits_follow_each_other() -> None:
+    writer = NativeWriter(image((1, 5), 3, stored=1), PIXEL_DATA)
+    pieces = [*writer.add(b"\x1f"), *writer.add(b"\x01"), *writer.add(b"\x1e"), *writer.finish()]
+    assert b"".join(pieces)[12:] == (0b11110_00001_11111).to_bytes(2, "little")
+
+
+def test_pixel_data_too_long_for_a_length_is_refused() -> None:
+    with pytest.raises(NotAcceptable, match="too long"):
+        make_pixel_writer(image((4000, 4000), 300), PIXEL_DATA)
+    make_pixel_writer(image((4000, 4000), 300, syntax=RLE), PIXEL_DATA)
+
+
+def test_fragments_follow_their_offset_table() -> None:
+    writer = EncapsulatedWriter(2)
+    assert writer.add(b"abc") == []
+    written = b"".join([*writer.add(b"de"), *writer.finish()])
+    assert written == (
+        b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
+        b"\xfe\xff\x00\xe0\x08\0\0\0\0\0\0\0\x0c\0\0\0"
+        b"\xfe\xff\x00\xe0\x04\0\0\0abc\0"
+        b"\xfe\xff\x00\xe0\x02\0\0\0de"
+        b"\xfe\xff\xdd\xe0\0\0\0\0"
+    )
+
+
+def test_the_offset_table_of_long_frames_is_empty() -> None:
+    writer = EncapsulatedWriter(3)
+    frame = bytes(MAX_HELD_BYTES // 2)
+    assert writer.add(frame) == []
+    head, *fragments = writer.add(frame)
+    assert head.endswith(b"\xfe\xff\x00\xe0\0\0\0\0")
+    assert len(fragments) == 2
+    assert len(writer.add(frame)) == 1
+    assert writer.finish() == [b"\xfe\xff\xdd\xe0\0\0\0\0"]
