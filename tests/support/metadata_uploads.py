@@ -136,6 +136,8 @@ def data_elements(data_set: Dataset) -> list[tuple[int, str, Any]]:
 def _comparable(element: DataElement) -> Any:
     if element.VR == "SQ":
         return [data_elements(item) for item in element.value]
+    if element.value == b"" or element.is_empty:
+        return ""
     if isinstance(element.value, bytes):
         return element.value + b"\0" * (len(element.value) % 2)
-    return "" if element.is_empty else element.value
+    return element.value
