@@ -1,11 +1,10 @@
 // Reports and documents: a report as HTML in a frame that can do nothing, a PDF in the browser's own viewer.
 
 import { byId, make, makeWaiting } from "./dom.js";
-import { resolve, retrieveDocument, retrieveReport } from "./gateway.js";
+import { retrieveDocument, retrieveReport } from "./gateway.js";
 import { makeFailure } from "./notices.js";
 
 const REPORT = "text/html";
-const STYLE = "console/report.css";
 
 export class DocumentView {
   #documents = [];
@@ -76,7 +75,5 @@ export class DocumentView {
  * policy of this page forbids the rest.
  */
 async function makeReport({ url }, signal) {
-  const html = await retrieveReport(url, signal);
-  const style = `<link rel="stylesheet" href="${resolve(`/${STYLE}`)}">`;
-  return make("iframe", { srcdoc: html.replace(/<\/head>|$/i, (end) => style + end), sandbox: "", title: "Report" });
+  return make("iframe", { srcdoc: await retrieveReport(url, signal), sandbox: "", title: "Report" });
 }

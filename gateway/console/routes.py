@@ -5,19 +5,22 @@ from elsewhere, so that it works in a hospital network without internet. All the
 ``/backends`` and the DICOMweb services: nothing here knows an archive. Called by ``gateway/app.py``.
 
 The headers let the page run its own files and nothing else (Content Security Policy level 3): no inline script,
-no foreign origin, no frame around it. Values of DICOM data sets are shown as text, never as markup; the policy
+no foreign origin, no frame around it. Reports are shown in frames that inherit this policy, so the style they come with
+is named by its sum. Values of DICOM data sets are shown as text, never as markup; the policy
 stands behind that should it ever fail.
 """
 
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from dataclasses import dataclass
 from importlib import resources
 
 from aiohttp import hdrs, web
 
 from gateway.console.names import encode_names
+from gateway.imaging.documents.html_page import STYLE
 
 __all__ = ["add_console_routes"]
 
@@ -32,14 +35,15 @@ _MEDIA_TYPES = {
     ".json": "application/json",
 }
 
+_REPORT_STYLE = f"'sha256-{b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
 _POLICY = "; ".join(
     [
         "default-src 'none'",
         "script-src 'self'",
-        "style-src 'self'",
+        f"style-src 'self' {_REPORT_STYLE}",
         "img-src 'self' blob:",  # pictures that the page fetched itself
         "connect-src 'self'",
-        "frame-src blob:",  # documents that the page fetched itself; reports lie in frames without an address
+        "frame-src 'self' blob:",  # what a report links to; documents that the page fetched itself
         "base-uri 'none'",
         "form-action 'none'",  # the search form is answered in the page
         "frame-ancestors 'none'",

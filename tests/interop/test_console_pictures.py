@@ -326,7 +326,7 @@ async def test_a_report_is_shown_and_can_do_nothing(page: Page, pictures: Canned
     await view(page, CT_STUDY, REPORT)
     report = page.frame_locator("#document-page iframe")
     await expect(report.get_by_role("heading", name="Dose report")).to_be_visible()
-    await expect(report.locator("body")).to_have_css("max-width", "768px")  # the page's style reached it
+    await expect(report.locator("body")).to_have_css("max-width", "768px")  # its own style is let through
     assert pictures.asked[-1].accept == "text/html"
     assert await page.evaluate("window.stolen") is None
     await expect(page.locator("#document-position")).to_have_text("Document 1 of 3")

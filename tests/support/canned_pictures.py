@@ -11,11 +11,13 @@ import numpy as np
 from aiohttp import web
 from PIL import Image, ImageDraw
 
+from gateway.imaging.documents.html_page import STYLE
 from gateway.sandbox.document import write_pdf
 
 __all__ = ["CannedPictures", "Rendering"]
 
-_REPORT = """<!DOCTYPE html><html lang="en"><head><title>Report</title></head><body><h1>Dose report</h1>
+_REPORT = f"""<!DOCTYPE html><html lang="en"><head><title>Report</title><style>{STYLE}</style></head>
+<body><h1>Dose report</h1>
 <p>Nothing to worry about.</p><script>parent.stolen = true; document.title = "ran"</script>
 <img src="x" onerror="parent.stolen = true"></body></html>"""
 """A report by somebody hostile."""

@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 from gateway.imaging.documents.content import ContentItem, InstanceReference, Report
 
-__all__ = ["write_html"]
+__all__ = ["STYLE", "write_html"]
 
 _DEEPEST_HEADING = 6
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 48rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .5rem; }
@@ -32,6 +32,7 @@ section section { margin-left: 1rem; }
 .context { font-size: .875rem; color: #777; } p { margin: 0; } .value { font-weight: 600; }
 @media (max-width: 36rem) { main dl > div { display: block; } }
 """
+"""All the style a report has; whoever shows one inside a page with a policy of its own allows it by its sum."""
 
 
 def write_html(report: Report, base_url: str) -> bytes:
@@ -51,7 +52,7 @@ def write_html(report: Report, base_url: str) -> bytes:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"<header>\n<h1>{title}</h1>\n{_write_rows(report.patient)}{_write_rows(report.document)}</header>\n"
         f"<main>\n{content}</main>\n</body>\n</html>\n"
     ).encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from importlib import resources
@@ -10,6 +12,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from gateway.console.routes import add_console_routes
+from gateway.imaging.documents.html_page import STYLE
 from tests.support.http_server import serve
 
 FILES = sorted(
@@ -17,6 +20,7 @@ FILES = sorted(
     for file in resources.files("gateway.console").iterdir()
     if file.name.endswith((".html", ".css", ".js", ".svg"))
 )
+REPORT_STYLE = f"'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
 SCRIPTS = [name for name in FILES if name.endswith(".js")]
 
 
@@ -52,8 +56,9 @@ async def test_every_file_is_served_with_strict_headers(client: ClientSession, p
         assert response.headers["Cache-Control"] == "no-cache"
         policy = policy_of(response.headers["Content-Security-Policy"])
     assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == ["'none'"]
-    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == ["'self'"]
-    assert policy["frame-src"] == ["blob:"]
+    assert policy["script-src"] == policy["connect-src"] == ["'self'"]
+    assert policy["style-src"] == ["'self'", REPORT_STYLE]
+    assert policy["frame-src"] == ["'self'", "blob:"]
     assert not {"'unsafe-inline'", "'unsafe-eval'", "*"} & {source for sources in policy.values() for source in sources}
 
 
