@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
-from gateway.imaging.rendering.attributes import get_text
+from gateway.imaging.rendering.attributes import get_number, get_text
 from gateway.imaging.rendering.colours import Colour
 
 __all__ = ["draw_annotation", "draw_text", "load_font", "measure_text"]
@@ -24,6 +24,7 @@ _WIDE_FONT = Path(
 _LINES_A_PICTURE = 32
 _SIZES = (8, 96)
 _MOST_CHARACTERS = 80
+_RIM = 1
 
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 _TECHNIQUE: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -56,8 +57,14 @@ def _list_patient(header: Dataset) -> list[str]:
 def _list_technique(header: Dataset) -> list[str]:
     modality = get_text(header, "Modality")
     rows = _TECHNIQUE.get("DX" if modality in _LIKE_DX else modality, _TECHNIQUE[""])
-    values = [f"{before}{text}{after}" for keyword, before, after in rows if (text := get_text(header, keyword))]
+    values = [f"{before}{text}{after}" for keyword, before, after in rows if (text := _shorten(header, keyword))]
     return [line[:_MOST_CHARACTERS] for line in (modality, *values) if line]
+
+
+def _shorten(header: Dataset, keyword: str) -> str:
+    """The value, a number with four digits that matter: machines write 1.4939999580383 for 1.5 T."""
+    number = get_number(header, keyword)
+    return get_text(header, keyword) if number is None else f"{number:.4g}"
 
 
 @lru_cache(maxsize=16)
@@ -71,7 +78,7 @@ def load_font(size: float) -> _Font:
 
 def measure_text(text: str, font: _Font) -> tuple[float, float]:
     """Width and height of the lines of `text` in pixels."""
-    box = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text, font=font)
+    box = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text, font=font, stroke_width=_RIM)
     return box[2], box[3]
 
 
@@ -81,7 +88,7 @@ def draw_text(
     """Draw `text` with its upper left corner at `place`, on a rim that sets it off from any background."""
     draw = ImageDraw.Draw(image)
     fill, rim = _choose_inks(image.mode, colour)
-    draw.multiline_text(place, text, fill=fill, font=font, stroke_width=1, stroke_fill=rim)
+    draw.multiline_text(place, text, fill=fill, font=font, stroke_width=_RIM, stroke_fill=rim)
 
 
 def _choose_inks(mode: str, colour: Colour) -> tuple[int | Colour, int | Colour]:

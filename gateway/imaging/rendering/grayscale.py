@@ -89,16 +89,21 @@ def find_padding(pixels: PixelArray, header: Dataset) -> npt.NDArray[np.bool_] |
     if value is None:
         return None
     limit = get_number(header, "PixelPaddingRangeLimit", value)
-    ends = [_read_as(pixels, number) for number in (value, value if limit is None else limit)]
-    mask = (pixels >= min(ends)) & (pixels <= max(ends))
+    low, high = sorted(_read_as(pixels, number) for number in (value, value if limit is None else limit))
+    mask = pixels == low if low == high else (pixels >= low) & (pixels <= high)
     return mask if mask.any() else None
 
 
 def _read_as(pixels: PixelArray, value: float) -> float:
-    """The padding value read with the sign of the pixels: it is met as US beside signed pixels."""
+    """The padding value with the sign of the pixels, since it is met as US beside signed pixels.
+
+    An integer for integers: numpy would convert the whole frame to compare it with a float.
+    """
+    if pixels.dtype.kind == "f":
+        return value
     if pixels.dtype == np.int16 and value > 32_767:
-        return value - 65_536
-    return value + 65_536 if pixels.dtype == np.uint16 and value < 0 else value
+        return int(value) - 65_536
+    return int(value) + 65_536 if pixels.dtype == np.uint16 and value < 0 else int(value)
 
 
 def find_value_range(

@@ -24,7 +24,7 @@ from gateway.imaging.rendering.aspect import read_aspect
 from gateway.imaging.rendering.composition import compose
 from gateway.imaging.rendering.encoders import DEEP_MEDIA_TYPES, MEDIA_TYPES, encode_picture
 from gateway.imaging.rendering.geometry import Presentation, place_image, plan_placement
-from gateway.imaging.rendering.graphics import draw_graphics
+from gateway.imaging.rendering.graphics import Graphic, Text, draw_graphics
 from gateway.imaging.rendering.icc import apply_profile, check_profile, find_profile
 from gateway.imaging.rendering.loading import LoadedFrame, load_frame
 from gateway.imaging.rendering.parameters import FrameSource, RenderedPicture, RenderParameters
@@ -100,11 +100,18 @@ def draw_frame(
     if placement.size[0] * placement.size[1] > _MOST_PIXELS:
         raise ImagingFailed("the picture would be over the limit of 128 M pixels")
     image = place_image(Image.fromarray(pixels), placement)
-    if state is not None:
-        draw_graphics(image, state.read_graphics(), placement)
+    if state is not None and (graphics := state.read_graphics()):
+        image = _make_colourful(image, graphics)
+        draw_graphics(image, graphics, placement)
     if parameters.annotation:
         draw_annotation(image, frame.header, parameters.annotation)
     return image
+
+
+def _make_colourful(image: Image.Image, graphics: list[Graphic | Text]) -> Image.Image:
+    """RGB where a graphic has a colour that is none of gray."""
+    is_colourful = any(len(set(graphic.colour)) > 1 for graphic in graphics)
+    return image.convert("RGB") if is_colourful and image.mode == "L" else image
 
 
 def _choose_bits(parameters: RenderParameters) -> RenderParameters:

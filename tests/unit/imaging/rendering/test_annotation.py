@@ -26,6 +26,20 @@ def test_patient_above_technique_below(mode: str) -> None:
     assert (draw("patient", "technique", mode=mode) == np.maximum(patient, technique)).all()
 
 
+def test_every_line_fits_below() -> None:
+    rows = {"ScanningSequence": "GR", "RepetitionTime": "5", "EchoTime": "2", "FlipAngle": "9", "SliceThickness": "4"}
+    image = Image.new("L", (200, 300))
+    draw_annotation(image, make_item(Modality="MR", MagneticFieldStrength="1.4939999580383", **rows), ("technique",))
+    assert not np.asarray(image)[-2:].any()
+
+
+def test_numbers_are_short() -> None:
+    first, second = Image.new("L", (200, 99)), Image.new("L", (200, 99))
+    for image, field in ((first, "1.4939999580383"), (second, "1.494")):
+        draw_annotation(image, make_item(Modality="MR", MagneticFieldStrength=field), ("technique",))
+    assert np.asarray(first).any() and (np.asarray(first) == np.asarray(second)).all()
+
+
 def test_nothing_known_draws_nothing() -> None:
     image = Image.new("L", (50, 50))
     draw_annotation(image, make_item(), ("patient", "technique"))

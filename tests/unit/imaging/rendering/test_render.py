@@ -83,6 +83,16 @@ def test_graphics_of_a_state_are_drawn_at_the_size_of_the_picture() -> None:
     assert found[20].all() and np.count_nonzero(found.any(axis=1)) == 1
 
 
+def test_graphics_in_colour_make_the_picture_colourful() -> None:
+    line = make_item(GraphicType="POLYLINE", GraphicData=[0, 2, 6, 2], GraphicAnnotationUnits="PIXEL")
+    red = make_item(GraphicLayer="A", GraphicLayerRecommendedDisplayCIELabValue=[34_885, 53_485, 50_171])
+    item = make_item(GraphicLayer="A", GraphicObjectSequence=[line])
+    state = make_state(GraphicLayerSequence=[red], GraphicAnnotationSequence=[item])
+    found = render_pixels(make_source(np.zeros((4, 6), np.uint8)), presentation_state=state)
+    assert found.shape == (4, 6, 3)
+    assert found[2, 3, 0] > 200 > 50 > found[2, 3, 1]
+
+
 def test_states_are_turned_before_they_are_scaled() -> None:
     state = make_state(ImageRotation=90, ImageHorizontalFlip="N")
     found = render_pixels(make_source(RAMP), presentation_state=state)
