@@ -33,6 +33,13 @@ READ_CANVAS = """() => {
 }"""
 """The stage, 64 x 64 RGBA."""
 
+WAIT_FOR_LAST_FRAME = """() => new Promise((resolve) => {
+  const position = document.getElementById('stage-position');
+  const look = () => position.textContent === 'Frame 32 of 32' && resolve();
+  new MutationObserver(look).observe(position, { childList: true });
+})"""
+"""It stands for 40 ms in each round: too short for who only looks now and then."""
+
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -161,8 +168,7 @@ async def test_an_ultrasound_loop_plays_in_colour(page: Page) -> None:
     assert (first[..., 2] - first[..., 0]).max() > 100
     await expect(page.get_by_label("Center")).to_be_disabled()
     await page.get_by_role("button", name="Play").click()
-    words = "document.getElementById('stage-position').textContent"
-    await page.wait_for_function(f"{words} === 'Frame 32 of 32'", polling="raf")  # it stands for 40 ms
+    await asyncio.wait_for(page.evaluate(WAIT_FOR_LAST_FRAME), WAIT_MS / 1000)
     await page.get_by_role("button", name="Pause").click()
     await keep_screenshot(page, "us")
 
