@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.dimse.association import Association
 from gateway.dimse.commands import Command, CommandField
@@ -342,6 +345,43 @@ async def test_batches_at_every_split() -> None:
         while batch := await responses.read_batch():
             found.extend(match.data for match in batch)
         assert found == [b"one!", b"two!"]
+
+
+MATCHES = st.lists(st.tuples(st.sampled_from([0xFF00, 0xFF01]), st.binary(min_size=1, max_size=50)), max_size=8)
+
+
+@given(MATCHES, st.sampled_from([0, 0xB000, 0xA700, 0xC001, 0xFE00]), st.lists(st.integers(0, 2_000), max_size=8))
+def test_in_batches_or_one_by_one_the_same_matches_and_the_same_end(
+    matches: list[tuple[int, bytes]], final: int, cuts: list[int]
+) -> None:
+    """Command sets that repeat are decoded once, and what has arrived together is given together."""
+
+    async def run(*, together: bool) -> tuple[list[FindMatch], str]:
+        pair = Pair()
+        wire = b"".join(pair.encode(answer(status), data, fragment=20) for status, data in matches)
+        wire += pair.encode(answer(final, has_data_set=False))
+        bounds = sorted({0, len(wire)} | {cut for cut in cuts if cut < len(wire)})
+        pair.transport.arrive(wire[start:stop] for start, stop in itertools.pairwise(bounds))
+        pair.association.begin_operation()
+        responses = FindResponses(pair.association, 1, QR_TRANSFER_SYNTAXES[0], TIMES)
+        found: list[FindMatch] = []
+        try:
+            if together:
+                while batch := await responses.read_batch():
+                    found += batch
+            else:
+                found = [match async for match in responses]
+        except DimseStatusError as error:
+            return found, str(error)
+        assert pair.association.is_clean
+        return found, ""
+
+    (found, end), (alone, _) = (asyncio.run(run(together=together)) for together in (True, False))
+    assert [(match.data, match.all_keys_supported) for match in found] == [
+        (data, status == 0xFF00) for status, data in matches
+    ]
+    assert bool(end) == (final not in (0, 0xB000))
+    assert end or alone == found
 
 
 async def test_a_failure_comes_after_the_matches_that_arrived_with_it() -> None:
