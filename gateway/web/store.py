@@ -73,6 +73,7 @@ class StoreHandlers:
             results = await self._backend.store.store_instances(
                 events, study, metadata_url=target if content.is_metadata else None
             )
+        body: bytes | bytearray
         if form.form is DocumentForm.JSON:
             body = encode_results(results, base_url)
         else:

@@ -34,8 +34,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.peer]
 MPEG4 = "1.2.840.10008.1.2.4.102"
 STREAM_LIMIT_MIB = 8
 PARTS = 10_000
-PARTS_LIMIT_MIB = 24
-"""The outcome of each instance is kept until the answer, and the answer is one document: some 1.5 KiB each."""
+PARTS_LIMIT_MIB = 20
+"""The outcome of each instance is kept until the answer, and the answer is one document: some 1.3 KiB each."""
 WAIT_S = 120
 
 

@@ -83,7 +83,7 @@ def describe_results(results: Iterable[StoreResult], base_url: str) -> dict[str,
     return {tag: {"vr": vr, "Value": values} if values else {"vr": vr} for tag, vr, values in attributes}
 
 
-def encode_results(results: Iterable[StoreResult], base_url: str) -> bytes:
+def encode_results(results: Iterable[StoreResult], base_url: str) -> bytearray:
     """The same as a JSON document, written item by item: of 10,000 the model would take a multiple of the text."""
     document = bytearray()
     for tag, vr, values in _iter_attributes(results, base_url):
@@ -94,7 +94,8 @@ def encode_results(results: Iterable[StoreResult], base_url: str) -> bytes:
             document += orjson.dumps(value)
             opening = b","
         document += b"}" if opening != b"," else b"]}"
-    return bytes(document + b"}")
+    document += b"}"
+    return document
 
 
 def find_study_url(results: Iterable[StoreResult], base_url: str) -> str:
