@@ -37,8 +37,10 @@ from gateway.services.retrieve.service import RetrieveService
 from gateway.services.search.service import ArchiveSearch
 from gateway.services.store.coercion import Coercion
 from gateway.services.store.service import StoreService
+from gateway.services.transcode.transcoder import Transcoder
 from gateway.tasks import start_task
 from gateway.web.backends import BackendServices
+from gateway.web.conversions import Conversions
 from gateway.web.health import add_health_routes
 from gateway.web.middleware import install
 from gateway.web.retry_after import RetryAfter
@@ -141,6 +143,10 @@ def build_services(
         retrieve=retrieve,
         metadata=MetadataService(archive, retrieve, metadata),
         pixel_data=PixelDataService(retrieve),
+        conversions=Conversions(
+            Transcoder(imaging.workers, imaging.limits.frames),
+            imaging.limits.frames,
+        ),
         rendered=RenderedService(retrieve, inventories, imaging.workers, imaging.turns, imaging.limits),
         store=StoreService(
             archive,

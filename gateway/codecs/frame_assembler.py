@@ -7,8 +7,8 @@ pixel data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.codecs.encapsulated_frames import MAX_OFFSET_TABLE, EncapsulatedFrames, read_offsets
@@ -38,7 +38,10 @@ PIXEL_DATA = {0x7FE00008: 32, 0x7FE00009: 64, 0x7FE00010: 0}
 _EXTENDED_OFFSET_TABLE = 0x7FE00001
 _SAMPLES, _PHOTOMETRIC, _FRAMES = 0x00280002, 0x00280004, 0x00280008
 _ROWS, _COLUMNS, _BITS_ALLOCATED = 0x00280010, 0x00280011, 0x00280100
-_HEADER = frozenset({_SAMPLES, _PHOTOMETRIC, _FRAMES, _ROWS, _COLUMNS, _BITS_ALLOCATED, _EXTENDED_OFFSET_TABLE})
+_PLANAR, _BITS_STORED, _HIGH_BIT, _SIGN = 0x00280006, 0x00280101, 0x00280102, 0x00280103
+_DESCRIPTION = frozenset({_SAMPLES, _PHOTOMETRIC, _FRAMES, _ROWS, _COLUMNS, _BITS_ALLOCATED})
+_DESCRIPTION |= {_PLANAR, _BITS_STORED, _HIGH_BIT, _SIGN}
+_HEADER = _DESCRIPTION | {_EXTENDED_OFFSET_TABLE}
 _NAMES = {_ROWS: "Rows", _COLUMNS: "Columns", _BITS_ALLOCATED: "Bits Allocated"}
 # one chroma pair for two pixels (PS3.3 §C.7.6.3.1.2)
 _SUBSAMPLED = frozenset({b"YBR_FULL_422", b"YBR_PARTIAL_422"})
@@ -56,11 +59,17 @@ class PixelHeader:
         Length of a native frame; 0 for encapsulated pixel data.
     bits_allocated : int
         0 where it is not said, which only encapsulated pixel data may.
+    tag : int
+        Of the pixel data.
+    attributes : mapping of int to bytes
+        Values, by tag, of the attributes of group 0028 that describe it to a decoder.
     """
 
     frame_count: int
     frame_bits: int
     bits_allocated: int
+    tag: int = 0x7FE00010
+    attributes: Mapping[int, bytes] = field(default_factory=dict, compare=False)
 
 
 class FrameAssembler:
@@ -165,6 +174,9 @@ class FrameAssembler:
     def _number(self, tag: int) -> int:
         return int.from_bytes(self._attributes.get(tag, b"")[:2], "little")
 
+    def _list_description(self) -> dict[int, bytes]:
+        return {tag: value for tag, value in self._attributes.items() if tag in _DESCRIPTION}
+
     def _count_frames(self) -> int:
         text = self._attributes.get(_FRAMES, b"").strip(b" \0") or b"1"
         if not text.removeprefix(b"+").isdigit() or len(text) > 12:
@@ -203,7 +215,9 @@ class FrameAssembler:
         frame_count = self._count_frames()
         wanted = self._choose_frames(frame_count)
         bits_allocated = self._number(_BITS_ALLOCATED) or PIXEL_DATA[token.tag]
-        self._header = PixelHeader(frame_count, self._measure(bits_allocated), bits_allocated)
+        self._header = PixelHeader(
+            frame_count, self._measure(bits_allocated), bits_allocated, token.tag, self._list_description()
+        )
         self._native = NativeFrames(self._header.frame_bits, wanted, token.length)
         return ()
 
@@ -217,7 +231,7 @@ class FrameAssembler:
             return ()
         self._check_form(encapsulated=True)
         frame_count = self._count_frames()
-        self._header = PixelHeader(frame_count, 0, self._number(_BITS_ALLOCATED))
+        self._header = PixelHeader(frame_count, 0, self._number(_BITS_ALLOCATED), token.tag, self._list_description())
         streams = 1 if self._syntax.video else frame_count
         wanted = range(1, 2) if self._syntax.video else self._choose_frames(frame_count)
         offsets = read_offsets(self._attributes.get(_EXTENDED_OFFSET_TABLE, b""), 8)

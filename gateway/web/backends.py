@@ -15,6 +15,7 @@ from gateway.services.retrieve.pixel_stream import PixelDataService
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.store.service import StoreService
 from gateway.web.conditional import METADATA_CACHING
+from gateway.web.conversions import Conversions
 from gateway.web.urls import service_path
 
 __all__ = ["BackendServices"]
@@ -30,6 +31,8 @@ class BackendServices:
         Of the backend and of its archive.
     is_default
         Whether it also answers below ``/dicomweb``.
+    conversions
+        Into transfer syntaxes that the archive does not deliver.
     verify
         Asks the archive whether it answers; raises BackendError if not.
     describe
@@ -46,6 +49,7 @@ class BackendServices:
     retrieve: RetrieveService
     metadata: MetadataService
     pixel_data: PixelDataService
+    conversions: Conversions
     rendered: RenderedService
     store: StoreService
     commitment: CommitmentService

@@ -11,6 +11,7 @@ from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.metadata import MetadataStream
 from gateway.web.backends import BackendServices
 from gateway.web.conditional import METADATA_CACHING, answer_unchanged
+from gateway.web.conversions import ALL_TARGETS
 from gateway.web.negotiation import (
     AcceptableInstances,
     DocumentForm,
@@ -51,7 +52,10 @@ class RetrieveHandlers:
         """DICOM files in a multipart, or one alone."""
         path = read_path(request)
         accepted, demand = demand_instances(
-            *read_accept(request), level=path.level, require_accept=self._answers.require_accept
+            *read_accept(request),
+            level=path.level,
+            require_accept=self._answers.require_accept,
+            targets=ALL_TARGETS,
         )
         validity = await self._answers.find_validity(request, path)
         if validity.is_unchanged:
@@ -59,13 +63,15 @@ class RetrieveHandlers:
         async with self._backend.retrieve.open_instances(path, demand) as instances:
             head = self._answers.begin_head(request, len(instances.unavailable), instances.expected, validity.headers)
             parts = self._iter_instance_parts(instances, accepted, self._answers.find_url(request))
-            single = accepted.choose(instances.first.delivered_syntax).single_part
+            single = self._choose_form(accepted, instances.first.delivered_syntax).single_part
             return await self._answers.send_parts(request, parts, head, single=single)
 
     async def _retrieve_zip(self, request: web.Request) -> web.StreamResponse:
         """DICOM files in a ZIP archive: ``study/series/instance.dcm``."""
         path = read_path(request)
-        accepted, demand = demand_zip(*read_accept(request), require_accept=self._answers.require_accept)
+        accepted, demand = demand_zip(
+            *read_accept(request), require_accept=self._answers.require_accept, targets=ALL_TARGETS
+        )
         validity = await self._answers.find_validity(request, path)
         if validity.is_unchanged:
             return answer_unchanged(validity.headers)
@@ -73,7 +79,7 @@ class RetrieveHandlers:
             head = self._answers.begin_head(request, len(instances.unavailable), instances.expected, validity.headers)
             name = path.instance or path.series or path.study
             head.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}.zip"'
-            files = _iter_files(instances, accepted)
+            files = self._iter_files(instances, accepted)
             return await stream_zip(request, files, head, stall_s=self._answers.stall_s)
 
     async def _iter_instance_parts(
@@ -84,8 +90,21 @@ class RetrieveHandlers:
             syntax = instance.delivered_syntax
             form = forms.get(syntax)
             if form is None:
-                form = forms[syntax] = accepted.choose(syntax)
-            yield Part(form.content_type, url + instance.path.url_path, instance.iter_part10())
+                form = forms[syntax] = self._choose_form(accepted, syntax)
+            pieces = self._backend.conversions.iter_part10(instance, form.transfer_syntax)
+            yield Part(form.content_type, url + instance.path.url_path, pieces)
+
+    async def _iter_files(
+        self, instances: Instances, accepted: AcceptableInstances
+    ) -> AsyncGenerator[ArchivedFile, None]:
+        async for instance in instances:
+            form = self._choose_form(accepted, instance.delivered_syntax)
+            pieces = self._backend.conversions.iter_part10(instance, form.transfer_syntax)
+            path = instance.path
+            yield ArchivedFile(f"{path.study}/{path.series}/{path.instance}.dcm", pieces)
+
+    def _choose_form(self, accepted: AcceptableInstances, delivered_syntax: str) -> InstanceRepresentation:
+        return accepted.choose(delivered_syntax, self._backend.conversions.list_targets(delivered_syntax))
 
     # --- metadata ---
 
@@ -106,13 +125,6 @@ class RetrieveHandlers:
                 )
             parts = _iter_xml_parts(metadata, url, form.media_type)
             return await self._answers.send_parts(request, parts, head, single=form.form is DocumentForm.XML_DOCUMENT)
-
-
-async def _iter_files(instances: Instances, accepted: AcceptableInstances) -> AsyncGenerator[ArchivedFile, None]:
-    async for instance in instances:
-        accepted.choose(instance.delivered_syntax)
-        path = instance.path
-        yield ArchivedFile(f"{path.study}/{path.series}/{path.instance}.dcm", instance.iter_part10())
 
 
 async def _iter_xml_parts(metadata: MetadataStream, url: str, media_type: str) -> AsyncGenerator[Part, None]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
 
 from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.codecs import Buffer
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameStart
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
+from gateway.errors import NotAcceptable
 from gateway.resources import parse_frame_list
 from gateway.services.retrieve.bulk_stream import BulkItem, BulkStreamEvent
 from gateway.services.retrieve.pixel_stream import PIXEL_DATA_PATHS, PixelEvent, PixelStream
 from gateway.services.retrieve.transfer_demand import AS_STORED
 from gateway.web.backends import BackendServices
 from gateway.web.conditional import answer_unchanged
-from gateway.web.negotiation import AcceptableFrames
+from gateway.web.conversions import ALL_TARGETS, join_frames
+from gateway.web.negotiation import AcceptableFrames, FrameRepresentation
 from gateway.web.retrieve_answers import RetrieveAnswers, Validity, read_accept, read_path
 from gateway.web.streaming import Part, ResponseHead
 from gateway.web.transfer_demands import demand_bulkdata, demand_frames
@@ -36,7 +39,10 @@ class BulkHandlers:
         path = read_path(request)
         frames = parse_frame_list(request.match_info["frames"])
         accepted, demand = demand_frames(
-            *read_accept(request), frame_count=len(frames), require_accept=self._answers.require_accept
+            *read_accept(request),
+            frame_count=len(frames),
+            require_accept=self._answers.require_accept,
+            targets=ALL_TARGETS,
         )
         validity = await self._answers.find_validity(request, path)
         if validity.is_unchanged:
@@ -52,7 +58,11 @@ class BulkHandlers:
         path = read_path(request)
         value = request.match_info["path"]
         accepted, demand = demand_frames(
-            *read_accept(request), frame_count=1, require_accept=self._answers.require_accept, documents=True
+            *read_accept(request),
+            frame_count=1,
+            require_accept=self._answers.require_accept,
+            documents=True,
+            targets=ALL_TARGETS,
         )
         validity = await self._answers.find_validity(request, path)
         if validity.is_unchanged:
@@ -60,7 +70,9 @@ class BulkHandlers:
         location = f"{self._answers.find_url(request)}{path.url_path}/bulkdata/{value}"
         demand = demand if value in PIXEL_DATA_PATHS else AS_STORED
         async with self._backend.pixel_data.open_bulkdata(path, value, demand) as values:
-            return await self._send_values(request, values, accepted, values.count, lambda _: location, validity)
+            return await self._send_values(
+                request, values, accepted, values.count, lambda _: location, validity, joins=True
+            )
 
     async def retrieve_all_bulkdata(self, request: web.Request) -> web.StreamResponse:
         """Every bulk value of the instances of a study, a series or an instance (§10.4.1.1.5)."""
@@ -78,11 +90,20 @@ class BulkHandlers:
         count: int,
         locate: Callable[[int], str],
         validity: Validity,
+        *,
+        joins: bool = False,
     ) -> web.StreamResponse:
-        form = accepted.choose(values.transfer_syntax_uid, count, values.document_type)
-        parts = _iter_frame_parts(values, form.content_type, locate)
+        """Send frames or a value as they are, or converted where the client takes none of what there is."""
+        conversions = self._backend.conversions
+        form = _choose_form(values, accepted, count, conversions.list_frame_targets(values), joins=joins)
+        is_converted = form.transfer_syntax not in (None, values.transfer_syntax_uid)
+        frames = conversions.iter_frames(values, form.transfer_syntax)
+        if joins and is_converted and form.transfer_syntax == EXPLICIT_VR_LE:
+            frames = join_frames(frames)
+        parts = _iter_frame_parts(frames, form.content_type, locate)
         head = ResponseHead(headers=CIMultiDict(validity.headers))
-        return await self._answers.send_parts(request, parts, head, single=form.single_part, length=values.length)
+        length = None if is_converted else values.length
+        return await self._answers.send_parts(request, parts, head, single=form.single_part, length=length)
 
     async def _send_all(
         self, request: web.Request, locate: Callable[[BulkItem], str], *, pixels_only: bool
@@ -101,6 +122,19 @@ class BulkHandlers:
             return await self._answers.send_parts(request, parts, head, single=False)
 
 
+def _choose_form(
+    values: PixelStream, accepted: AcceptableFrames, count: int, targets: Sequence[str], *, joins: bool
+) -> FrameRepresentation:
+    """The stored form if it is acceptable; else native, as one value if it `joins`; else what it can be made."""
+    try:
+        return accepted.choose(values.transfer_syntax_uid, count, values.document_type)
+    except NotAcceptable:
+        if joins and EXPLICIT_VR_LE in targets and values.header is not None and values.header.bits_allocated > 1:
+            with suppress(NotAcceptable):
+                return accepted.choose(EXPLICIT_VR_LE, 1)
+        return accepted.choose(values.transfer_syntax_uid, count, values.document_type, targets)
+
+
 def _locate_value(item: BulkItem) -> str:
     """Its Bulkdata URI, as in the metadata (§10.4.3.3.5)."""
     return f"{item.instance.url_path}/bulkdata/{item.path}"
@@ -113,7 +147,7 @@ def _locate_pixels(item: BulkItem) -> str:
 
 
 async def _iter_frame_parts(
-    values: PixelStream, content_type: str, locate: Callable[[int], str]
+    values: AsyncIterator[PixelEvent], content_type: str, locate: Callable[[int], str]
 ) -> AsyncGenerator[Part, None]:
     """One part a frame; the pieces of a part end where the frame ends."""
     events = aiter(values)

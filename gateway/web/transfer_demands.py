@@ -31,13 +31,23 @@ REMEMBERED = 64
 
 @lru_cache(REMEMBERED)
 def demand_frames(
-    header: str | None, parameter: str | None, *, frame_count: int, require_accept: bool, documents: bool = False
+    header: str | None,
+    parameter: str | None,
+    *,
+    frame_count: int,
+    require_accept: bool,
+    documents: bool = False,
+    targets: tuple[str, ...] = (),
 ) -> tuple[AcceptableFrames, TransferDemand]:
-    """What a client takes of frames, and what to ask an archive for; arguments and errors of ``negotiate_frames``."""
+    """What a client takes of frames, and what to ask an archive for; arguments and errors of ``negotiate_frames``.
+
+    Where frames converted into one of `targets` are acceptable, whatever the archive holds will do in the end.
+    """
     accepted = negotiate_frames(
         header, parameter, frame_count=frame_count, require_accept=require_accept, documents=documents
     )
-    return accepted, TransferDemand.from_test(lambda uid: _takes_frames(accepted, uid, frame_count))
+    demand = TransferDemand.from_test(lambda uid: _takes_frames(accepted, uid, frame_count))
+    return accepted, demand.or_anything() if accepted.takes_conversion(targets, frame_count) else demand
 
 
 @lru_cache(REMEMBERED)
@@ -67,25 +77,26 @@ def find_instance_frame(
 
 @lru_cache(REMEMBERED)
 def demand_instances(
-    header: str | None, parameter: str | None, *, level: Level, require_accept: bool
+    header: str | None, parameter: str | None, *, level: Level, require_accept: bool, targets: tuple[str, ...] = ()
 ) -> tuple[AcceptableInstances, TransferDemand]:
     """The same for instances; arguments and errors of ``negotiate_instances``."""
     accepted = negotiate_instances(header, parameter, level=level, require_accept=require_accept)
-    return accepted, _demand_files(accepted)
+    return accepted, _demand_files(accepted, targets)
 
 
 @lru_cache(REMEMBERED)
 def demand_zip(
-    header: str | None, parameter: str | None, *, require_accept: bool
+    header: str | None, parameter: str | None, *, require_accept: bool, targets: tuple[str, ...] = ()
 ) -> tuple[AcceptableInstances, TransferDemand]:
     """The same for the files of a ZIP archive; arguments and errors of ``negotiate_zip``."""
     accepted = negotiate_zip(header, parameter, require_accept=require_accept)
-    return accepted, _demand_files(accepted)
+    return accepted, _demand_files(accepted, targets)
 
 
-def _demand_files(accepted: AcceptableInstances) -> TransferDemand:
+def _demand_files(accepted: AcceptableInstances, targets: tuple[str, ...]) -> TransferDemand:
     wishes = (choice.transfer_syntax for choice in accepted.choices)
-    return TransferDemand.from_wishes(wishes, lambda uid: _takes(accepted, uid))
+    demand = TransferDemand.from_wishes(wishes, lambda uid: _takes(accepted, uid))
+    return demand.or_anything() if accepted.takes_conversion(targets) else demand
 
 
 def _takes(accepted: AcceptableInstances, transfer_syntax_uid: str) -> bool:

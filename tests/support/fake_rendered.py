@@ -90,6 +90,7 @@ async def open_pictures(rendered: FakeRendered, **http: Any) -> AsyncIterator[st
         retrieve=nothing,
         metadata=cast(Any, _NoMetadata()),
         pixel_data=nothing,
+        conversions=nothing,
         rendered=cast(Any, rendered),
         store=nothing,
         commitment=nothing,

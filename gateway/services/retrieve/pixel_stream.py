@@ -15,7 +15,7 @@ from typing import Protocol, Self, TypeAlias
 from gateway.codecs import Buffer
 from gateway.codecs.bulkdata import BulkdataExtractor
 from gateway.codecs.document_types import DOCUMENT_TYPES, ENCAPSULATED_DOCUMENT
-from gateway.codecs.frames import FrameChunk, FrameEnd, FrameEvent, FrameExtractor, FrameStart
+from gateway.codecs.frames import FrameChunk, FrameEnd, FrameEvent, FrameExtractor, FrameStart, PixelHeader
 from gateway.codecs.tokens import Token
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
 from gateway.dimse.association_cost import AssociationCost
@@ -52,6 +52,10 @@ class _Extractor(Protocol):
     @property
     def is_document(self) -> bool:
         """Whether the value is an encapsulated document."""
+
+    @property
+    def header(self) -> PixelHeader | None:
+        """Facts about the image whose frames are taken; None for other values."""
 
     @property
     def remaining_bytes(self) -> int | None:
@@ -111,6 +115,7 @@ class _BulkValue:
 
     value_count = 1
     remaining_bytes = None
+    header = None
 
     def __init__(self, transfer_syntax_uid: str, path: str) -> None:
         self._extractor = BulkdataExtractor(transfer_syntax_uid, path)
@@ -155,6 +160,8 @@ class PixelStream:
         Bytes of the first value, None where that is not known when it begins.
     document_type : str or None
         Media type of the value where it is an encapsulated document.
+    header : PixelHeader or None
+        Of the image, where the values are its frames.
     """
 
     def __init__(self, instances: Instances, make: _ExtractorFactory, cost: AssociationCost) -> None:
@@ -164,6 +171,7 @@ class PixelStream:
         self.count = 1
         self.length: int | None = None
         self.document_type: str | None = None
+        self.header: PixelHeader | None = None
         self.transfer_syntax_uid = EXPLICIT_VR_LE
         self._events = self._generate()
         self._first: PixelEvent | None = None
@@ -222,6 +230,7 @@ class PixelStream:
     def _describe(self, instance: ReceivedInstance, extractor: _Extractor) -> None:
         self.count = extractor.value_count
         self.transfer_syntax_uid = instance.transfer_syntax_uid if extractor.is_compressed else EXPLICIT_VR_LE
+        self.header = extractor.header
         if extractor.is_document:
             self.document_type = DOCUMENT_TYPES.get(instance.sop_class_uid)
 

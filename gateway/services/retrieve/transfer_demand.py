@@ -48,6 +48,10 @@ class TransferDemand:
         taken = tuple(uid for uid in (EXPLICIT_VR_LE, *COMPRESSED) if takes(uid))
         return AS_STORED if len(taken) == len(COMPRESSED) + 1 else cls((taken,), is_for_pixels=True)
 
+    def or_anything(self) -> TransferDemand:
+        """The same, and whatever the archive holds if it does not deliver that: for those who convert it."""
+        return self if self.admits_anything else TransferDemand((*self.choices, (ANY_STORED,)), self.is_for_pixels)
+
     @property
     def syntaxes(self) -> tuple[str, ...]:
         """All that may be delivered, preferred first."""

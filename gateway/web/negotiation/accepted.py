@@ -100,6 +100,11 @@ class Accepted:
                 return offers[-place]
         return None
 
+    def best_conversion(self, offers: Sequence[Offer]) -> Offer | None:
+        """As `best`, of what would have to be converted: into a lossy form only where that very form is named."""
+        named = {item.media_type.transfer_syntax for ranges in self.lists for item in ranges}
+        return self.best([one for one in offers if one.transfer_syntax in named or not _is_lossy(one)])
+
 
 def join_lines(lines: Sequence[str]) -> str | None:
     """The lines of a header whose value is a list, as one list (RFC 9110 §5.3); None if there is no line."""
@@ -163,6 +168,10 @@ def format_offer(offer: Offer) -> str:
     if not offer.multipart:
         return format_media_type(offer.essence, syntax)
     return format_media_type(MULTIPART_RELATED, (("type", offer.essence), *syntax))
+
+
+def _is_lossy(offer: Offer) -> bool:
+    return offer.transfer_syntax is not None and get_transfer_syntax(offer.transfer_syntax).lossy
 
 
 def _refuse_mixture(name: str, ranges: Sequence[MediaRange], kind: Kind) -> None:

@@ -5,6 +5,7 @@ As with instances, the form is decided when the stored one is known (`Acceptable
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.codecs.document_types import DOCUMENT_TYPES
@@ -39,7 +40,11 @@ class AcceptableFrames:
     _accepted: Accepted
 
     def choose(
-        self, stored_transfer_syntax: str, frame_count: int, document_type: str | None = None
+        self,
+        stored_transfer_syntax: str,
+        frame_count: int,
+        document_type: str | None = None,
+        targets: Sequence[str] = (),
     ) -> FrameRepresentation:
         """Decide the form of pixel data, or of a bulk data value, that the archive delivers in a transfer syntax.
 
@@ -51,6 +56,9 @@ class AcceptableFrames:
             How many representations will be sent; only one may be a single part. A video is one.
         document_type : str, optional
             Media type of an encapsulated document. It is sent as that where it is named, else as octets.
+        targets : sequence of str, optional
+            Transfer syntaxes that the frames can be converted into, best first; one of them is chosen only where the
+            stored form is not acceptable.
 
         Raises
         ------
@@ -60,13 +68,19 @@ class AcceptableFrames:
         offers = _frame_offers(stored_transfer_syntax, frame_count)
         if document_type is not None:
             offers += _document_offers(document_type, frame_count)
-        best = self._accepted.best(offers)
+        converted = _list_offers(targets, frame_count)
+        best = self._accepted.best(offers) or self._accepted.best_conversion(converted)
         if best is None:
-            raise NotAcceptable([format_offer(offer) for offer in offers], "the value is stored in another form")
+            available = [format_offer(offer) for offer in (*offers, *converted)]
+            raise NotAcceptable(available, "the value is stored in another form")
         if best.transfer_syntax is None:
             return FrameRepresentation(best.essence, None, single_part=not best.multipart)
         media_type = get_transfer_syntax(best.transfer_syntax).media_type or OCTET_STREAM
         return FrameRepresentation(media_type, best.transfer_syntax, single_part=not best.multipart)
+
+    def takes_conversion(self, targets: Sequence[str], frame_count: int) -> bool:
+        """Whether frames converted into one of `targets` would be acceptable."""
+        return self._accepted.best_conversion(_list_offers(targets, frame_count)) is not None
 
 
 def negotiate_frames(
@@ -88,7 +102,7 @@ def negotiate_frames(
     NotAcceptable, BadParameter
         No stored form whatever would be acceptable; as ``read_request``.
     """
-    possible = [offer for syntax in _PIXEL_SYNTAXES for offer in _frame_offers(syntax, frame_count)]
+    possible = _list_offers(_PIXEL_SYNTAXES, frame_count)
     if documents:
         possible += [offer for name in DOCUMENT_TYPES.values() for offer in _document_offers(name, frame_count)]
     available = list(dict.fromkeys(format_offer(offer) for offer in possible if offer.multipart))
@@ -106,6 +120,10 @@ def _frame_offers(stored_transfer_syntax: str, frame_count: int) -> list[Offer]:
     sent = EXPLICIT_VR_LE if syntax.is_uncompressed else syntax.uid
     essence = (syntax.media_type or OCTET_STREAM).lower()
     return [Offer(essence, multipart, sent) for multipart in ((True, False) if frame_count == 1 else (True,))]
+
+
+def _list_offers(transfer_syntaxes: Sequence[str], frame_count: int) -> list[Offer]:
+    return [offer for uid in transfer_syntaxes for offer in _frame_offers(uid, frame_count)]
 
 
 def _document_offers(media_type: str, count: int) -> list[Offer]:

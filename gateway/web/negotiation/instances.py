@@ -10,6 +10,7 @@ is an object that decides when that is known (`AcceptableInstances.choose`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -82,11 +83,18 @@ class AcceptableInstances:
     _accepted: Accepted
     _forms: tuple[Offer, ...]
 
-    def choose(self, delivered_transfer_syntax: str) -> InstanceRepresentation:
+    def choose(self, delivered_transfer_syntax: str, targets: Sequence[str] = ()) -> InstanceRepresentation:
         """Decide the form for an instance that the archive delivers in a transfer syntax.
 
         Implicit VR, big endian and deflated data sets count as the Explicit VR LE they become on the way. A lossy
         syntax is sent as it is where the client named none (PS3.18 §8.7.3.1).
+
+        Parameters
+        ----------
+        delivered_transfer_syntax : str
+        targets : sequence of str, optional
+            Transfer syntaxes that it can be converted into, best first; one of them is chosen only where the form
+            delivered is not acceptable.
 
         Raises
         ------
@@ -95,10 +103,18 @@ class AcceptableInstances:
         """
         syntax = get_transfer_syntax(delivered_transfer_syntax)
         sent = EXPLICIT_VR_LE if syntax.is_uncompressed else syntax.uid
-        best = self._accepted.best([replace(form, transfer_syntax=sent) for form in self._forms])
-        if best is None:
-            raise NotAcceptable([_dicom_type(sent)], "the instance is stored in another transfer syntax")
-        return InstanceRepresentation(sent, single_part=not best.multipart)
+        best = self._accepted.best(self._offer((sent,))) or self._accepted.best_conversion(self._offer(targets))
+        if best is None or best.transfer_syntax is None:
+            available = [_dicom_type(uid) for uid in (sent, *targets)]
+            raise NotAcceptable(available, "the instance is stored in another transfer syntax")
+        return InstanceRepresentation(best.transfer_syntax, single_part=not best.multipart)
+
+    def takes_conversion(self, targets: Sequence[str]) -> bool:
+        """Whether something converted into one of `targets` would be acceptable."""
+        return self._accepted.best_conversion(self._offer(targets)) is not None
+
+    def _offer(self, transfer_syntaxes: Sequence[str]) -> list[Offer]:
+        return [replace(form, transfer_syntax=uid) for uid in transfer_syntaxes for form in self._forms]
 
 
 def negotiate_instance_frame(

@@ -29,6 +29,7 @@ def make_backend(*, is_default: bool) -> BackendServices:
         retrieve=nothing,
         metadata=nothing,
         pixel_data=nothing,
+        conversions=nothing,
         rendered=nothing,
         store=nothing,
         commitment=nothing,

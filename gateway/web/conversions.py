@@ -1,0 +1,78 @@
+"""Instances and frames in a transfer syntax that the archive does not deliver (PS3.18 §8.7.8.2).
+
+Between what negotiation has chosen and what the archive sends: passes on what is in the form chosen, and has the rest
+converted by ``services/transcode``. Whether a conversion can be done without harm shows when the image is there; then
+it is refused (406), before the first byte of the first one. Called by the Retrieve handlers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+from gateway.codecs import Buffer
+from gateway.codecs.frames import FrameChunk, FrameEnd, FrameEvent, FrameStart
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
+from gateway.services.retrieve.pixel_stream import PixelStream
+from gateway.services.retrieve.received_instance import ReceivedInstance
+from gateway.services.transcode.attributes import describe_values
+from gateway.services.transcode.frames import iter_converted_frames
+from gateway.services.transcode.part10 import iter_converted_part10
+from gateway.services.transcode.targets import list_targets
+from gateway.services.transcode.transcoder import Transcoder
+
+__all__ = ["ALL_TARGETS", "Conversions", "join_frames"]
+
+ALL_TARGETS = (EXPLICIT_VR_LE, *list_targets(EXPLICIT_VR_LE))
+"""Every transfer syntax that something can be converted into."""
+
+
+class Conversions:
+    """Converts what the archive delivers.
+
+    Parameters
+    ----------
+    transcoder : Transcoder
+    max_frame_bytes : int
+        Longest frame.
+    """
+
+    def __init__(self, transcoder: Transcoder, max_frame_bytes: int) -> None:
+        self._transcoder = transcoder
+        self._max_frame_bytes = max_frame_bytes
+
+    def list_targets(self, delivered_transfer_syntax: str) -> Sequence[str]:
+        """What an image delivered in this transfer syntax can be converted into, best first."""
+        return list_targets(delivered_transfer_syntax)
+
+    def list_frame_targets(self, values: PixelStream) -> Sequence[str]:
+        """The same for values; nothing where they are no frames."""
+        return () if values.header is None else list_targets(values.transfer_syntax_uid)
+
+    def iter_part10(self, instance: ReceivedInstance, transfer_syntax_uid: str) -> AsyncGenerator[Buffer, None]:
+        """Yield a PS3.10 file in the transfer syntax chosen; raises as ``iter_converted_part10``."""
+        if instance.delivered_syntax == transfer_syntax_uid:
+            return instance.iter_part10()
+        return iter_converted_part10(instance, self._transcoder, transfer_syntax_uid)
+
+    def iter_frames(self, values: PixelStream, transfer_syntax_uid: str | None) -> AsyncIterator[FrameEvent]:
+        """The frames in the transfer syntax chosen; raises as ``iter_converted_frames``."""
+        if transfer_syntax_uid in (None, values.transfer_syntax_uid) or values.header is None:
+            return values
+        assert transfer_syntax_uid is not None
+        header = values.header
+        source = describe_values(header.attributes, header.tag, values.transfer_syntax_uid, self._max_frame_bytes)
+        return iter_converted_frames(values, self._transcoder, source, transfer_syntax_uid)
+
+
+async def join_frames(events: AsyncIterator[FrameEvent]) -> AsyncGenerator[FrameEvent, None]:
+    """Native frames as one value, as Pixel Data holds them; frames of whole bytes only."""
+    is_begun = False
+    async for event in events:
+        match event:
+            case FrameStart():
+                if not is_begun:
+                    yield FrameStart(1)
+                is_begun = True
+            case FrameChunk():
+                yield event
+    yield FrameEnd()
