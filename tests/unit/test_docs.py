@@ -116,6 +116,13 @@ def _number(text: str) -> int:
     return 0 if text == "off" else int(text.replace(",", ""))
 
 
+def test_tests_that_are_named_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", read("performance/equality.md"))
+    assert len(named) > 40
+    for path, test in named:
+        assert f"def {test}(" in (ROOT / path).read_text("utf-8") if test else (ROOT / path).is_file(), (path, test)
+
+
 def test_names_of_this_implementation() -> None:
     page = read("conformance.md")
     assert f"dicomweb-gateway {__version__}," in page
