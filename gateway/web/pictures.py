@@ -147,7 +147,7 @@ async def send_pictures(
         if not chooser.is_single_part:
             return await answers.send_parts(request, _iter_parts(items, url), head, single=False)
         part = _make_part(first, url)
-        return await stream_single(request, part, head, stall_s=answers.stall_s, length=len(first.data))
+        return await stream_single(request, part, head, stall_s=answers.stall_s, length=first.content.size)
 
 
 async def _iter_parts(pictures: AsyncIterator[Picture], base_url: str) -> AsyncGenerator[Part, None]:
@@ -161,7 +161,7 @@ def _make_part(picture: Picture, base_url: str) -> Part:
     if content_type.startswith("text/"):
         content_type += "; charset=utf-8"
     location = base_url + locate_picture(picture.path, picture.frame_number)
-    return Part(content_type, location, _once(picture.data))
+    return Part(content_type, location, _iter_pieces(picture))
 
 
 def locate_picture(path: ResourcePath, frame_number: int | None) -> str:
@@ -169,8 +169,12 @@ def locate_picture(path: ResourcePath, frame_number: int | None) -> str:
     return path.url_path if frame_number is None else f"{path.url_path}/frames/{frame_number}"
 
 
-async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
-    yield data
+async def _iter_pieces(picture: Picture) -> AsyncGenerator[bytes, None]:
+    try:
+        for piece in picture.content.iter_pieces():
+            yield piece
+    finally:
+        picture.content.close()
 
 
 def warn_of_annotations(unsupported: tuple[str, ...], base_url: str) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from gateway.errors import GatewayError
 from gateway.resources import ResourcePath
 from gateway.services.rendered.facts import InstanceFacts
 from gateway.services.rendered.rendition import Picture, RenderRequest, Showing
+from gateway.services.rendered.shared_bytes import SharedBytes
 from gateway.web.backends import BackendServices
 from gateway.web.middleware import install
 from gateway.web.retry_after import RetryAfter
@@ -56,7 +57,9 @@ class FakeRendered:
                     request.path.study, request.path.series or "1.1", request.path.instance or f"1.1.{number}"
                 )
                 for frame in self._list_frames(request, facts, rendition.showing):
-                    yield Picture(path, frame, rendition.media_type, f"{number}/{frame}".encode())
+                    yield Picture(
+                        path, frame, rendition.media_type, SharedBytes.from_bytes(f"{number}/{frame}".encode())
+                    )
         finally:
             self.is_closed = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -14,14 +14,15 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID
 
 from gateway.errors import ImagingFailed
-from gateway.imaging.rendering.parameters import FrameSource, RenderedPicture, RenderParameters
+from gateway.imaging.rendering.parameters import RenderParameters
 from gateway.services.rendered.facts import InstanceFacts
 from gateway.services.rendered.instance_reader import ReaderLimits
 from gateway.services.rendered.references import list_references
 from gateway.services.rendered.rendition import Picture, RenderRequest, Rendition, Showing
 from gateway.services.rendered.service import RenderedService
+from gateway.services.rendered.shared_bytes import write_all
 from gateway.services.rendered.turns import Turns
-from gateway.services.rendered.worker_calls import make_animation, make_document, make_picture
+from gateway.services.rendered.worker_calls import Handover, make_animation, make_document, make_picture
 from tests.support.retrieve_site import Site, open_site
 from tests.unit.sandbox.conftest import make_instance, save
 
@@ -38,37 +39,38 @@ class FakeWorkers:
     Parameters
     ----------
     refuses
-        Asked of each frame whether it cannot be drawn.
+        Asked of the attributes of each frame whether it cannot be drawn.
     """
 
     count: int = 2
-    refuses: Callable[[FrameSource], bool] = lambda _: False
+    refuses: Callable[[bytes], bool] = lambda _: False
     calls: list[Callable[..., Any]] = field(default_factory=list)
 
     async def run(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Any:
         self.calls.append(function)
-        return {
-            make_picture: self._draw,
-            make_animation: self._animate,
-            make_document: lambda header, media_type: json.dumps([media_type, _name(header)]).encode(),
-            list_references: list_references,
-        }[function](*arguments, **keywords)
+        if function is list_references:
+            return list_references(*arguments)
+        handover, parameters = arguments
+        draw = {make_picture: self._draw, make_animation: self._animate, make_document: self._write}[function]
+        write_all(handover.made, json.dumps(draw(handover, parameters)).encode())
 
-    def _draw(self, source: FrameSource, parameters: RenderParameters) -> RenderedPicture:
-        if self.refuses(source):
+    def _draw(self, handover: Handover, parameters: RenderParameters) -> Any:
+        [frame] = handover.read_frames()
+        if self.refuses(handover.read_header()):
             raise ImagingFailed("broken")
-        shown = {"of": _name(source.header), "frame": source.frame_number, "first": source.frame[:1].hex()}
+        shown = {"of": _name(handover.read_header()), "frame": handover.frame_number, "first": frame[:1].hex()}
         if parameters.presentation_state is not None:
             shown["state"] = _name(parameters.presentation_state)
         if parameters.superimposed is not None:
             shown["above"] = _name(parameters.superimposed.header)
-        return RenderedPicture(parameters.media_type, json.dumps(shown).encode(), 1, 1)
+        return shown
 
-    def _animate(
-        self, header: bytes, syntax: str, frames: Sequence[bytes], parameters: RenderParameters
-    ) -> RenderedPicture:
-        shown = {"of": _name(header), "frames": [frame[:1].hex() for frame in frames], "syntax": syntax}
-        return RenderedPicture(parameters.media_type, json.dumps(shown).encode(), 1, 1)
+    def _animate(self, handover: Handover, parameters: RenderParameters) -> Any:
+        frames = [frame[:1].hex() for frame in handover.read_frames()]
+        return {"of": _name(handover.read_header()), "frames": frames, "syntax": handover.transfer_syntax_uid}
+
+    def _write(self, handover: Handover, parameters: RenderParameters) -> Any:
+        return [parameters.media_type, _name(handover.read_header())]
 
 
 def _name(header: bytes) -> str:
@@ -136,4 +138,4 @@ async def collect(site: RenderedSite, request: RenderRequest) -> list[Picture]:
 
 def tell(pictures: list[Picture]) -> list[Any]:
     """What the pictures say."""
-    return [json.loads(picture.data) for picture in pictures]
+    return [json.loads(picture.content.read()) for picture in pictures]

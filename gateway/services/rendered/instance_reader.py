@@ -67,10 +67,15 @@ class ReaderLimits:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as stored: native and little endian, or its codestream. A video is one, numbered 1."""
+    """One frame as stored, in pieces: native and little endian, or its codestream. A video is one, numbered 1."""
 
     number: int
-    data: bytes
+    pieces: tuple[Buffer, ...]
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return sum(map(len, self.pieces))
 
 
 class InstanceReader:
@@ -107,8 +112,11 @@ class InstanceReader:
         return self._facts
 
     @property
-    def header(self) -> bytes:
-        """The data set up to its pixel data, in Explicit VR Little Endian; whole where it has none."""
+    def header(self) -> Buffer:
+        """The data set up to its pixel data, in Explicit VR Little Endian; whole where it has none.
+
+        Complete once there are `facts`, and a view then, not a copy.
+        """
         return self._header.encoded
 
     @property
@@ -191,7 +199,7 @@ class InstanceReader:
                         raise TooLarge("a frame", self._limits.frames)
                     self._pieces.append(data)
                 case FrameEnd():
-                    frames.append(Frame(self._number, b"".join(self._pieces)))
+                    frames.append(Frame(self._number, tuple(self._pieces)))
                     self._pieces.clear()
         return frames
 
@@ -209,8 +217,8 @@ class _HeaderReader:
         self.attributes: dict[int, bytes] = {}
 
     @property
-    def encoded(self) -> bytes:
-        return bytes(self._out)
+    def encoded(self) -> Buffer:
+        return memoryview(self._out).toreadonly()
 
     def feed(self, data: Buffer) -> bool:
         """Take the next bytes; whether the pixel data has begun."""

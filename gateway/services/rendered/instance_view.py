@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from gateway.codecs import Buffer
 from gateway.codecs.frames import FrameNotFound
 from gateway.dimse.association_cost import AssociationCost
 from gateway.errors import TooLarge
-from gateway.imaging.rendering.parameters import FrameSource, RenderParameters
+from gateway.imaging.rendering.parameters import RenderParameters
 from gateway.resources import ResourcePath
 from gateway.services.rendered.facts import Category, InstanceFacts
 from gateway.services.rendered.instance_reader import Frame, InstanceReader, ReaderLimits
 from gateway.services.rendered.reading import Reading
 from gateway.services.rendered.rendition import RenderRequest, Rendition, Showing
-from gateway.services.rendered.worker_calls import make_animation, make_document, make_picture
+from gateway.services.rendered.worker_calls import Handover, make_animation, make_document, make_picture
 from gateway.services.retrieve.received_instance import ReceivedInstance
 
 __all__ = ["InstanceView", "PictureCall"]
@@ -27,13 +27,27 @@ __all__ = ["InstanceView", "PictureCall"]
 
 @dataclass(frozen=True, slots=True)
 class PictureCall:
-    """What a worker is to do for one picture; see ``Picture`` for the fields."""
+    """What a worker is to do for one picture.
+
+    Parameters
+    ----------
+    path, frame_number
+        As of ``Picture``.
+    make
+        A function of ``worker_calls``.
+    header, frames, transfer_syntax_uid
+        What it is made of.
+    parameters
+        How; with the media type.
+    """
 
     path: ResourcePath
     frame_number: int | None
-    media_type: str
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...] = field(repr=False)
+    make: Callable[[Handover, RenderParameters], None]
+    header: Buffer = field(repr=False)
+    frames: tuple[Frame, ...] = field(repr=False)
+    transfer_syntax_uid: str
+    parameters: RenderParameters = field(repr=False)
 
 
 class InstanceView:
@@ -59,7 +73,6 @@ class InstanceView:
         self._reader = InstanceReader(instance.sop_class_uid, instance.transfer_syntax_uid, self._choose, limits)
         self._reading = Reading(instance, self._reader, cost)
         self._rendition: Rendition | None = None
-        self._header: bytes | None = None
 
     @property
     def facts(self) -> InstanceFacts | None:
@@ -67,11 +80,9 @@ class InstanceView:
         return self._reader.facts
 
     @property
-    def header(self) -> bytes:
-        """Its attributes, whole once the pixel data has begun."""
-        if self._header is None:
-            self._header = self._reader.header
-        return self._header
+    def header(self) -> Buffer:
+        """Its attributes, whole once there are facts."""
+        return self._reader.header
 
     @property
     def is_cut(self) -> bool:
@@ -90,15 +101,15 @@ class InstanceView:
         DecodeError, TooLarge, BackendError
             As ``Reading.iter_frames``.
         """
-        held: list[bytes] = []
+        held: list[Frame] = []
         size = 0
         async for frame in self._reading.iter_frames():
             if self._rendition is not None and self._rendition.showing is not Showing.WHOLE:
                 for call in self._show(frame, self._rendition):
                     yield call
                 continue
-            held.append(frame.data)
-            size += len(frame.data)
+            held.append(frame)
+            size += frame.size
             if size > self._limits.frames:
                 raise TooLarge("the frames of an animation", self._limits.frames)
         for call in self._show_whole(held):
@@ -129,21 +140,23 @@ class InstanceView:
         assert self.facts is not None
         is_video = self.facts.category is Category.VIDEO
         for number in self._list_frames(self.facts, rendition) if is_video else (frame.number,):
-            source = FrameSource(self.header, self._instance.delivered_syntax, frame.data, number)
-            yield self._call(number, make_picture, source, self._parameters(rendition))
+            yield self._call(number, make_picture, rendition, (frame,))
 
-    def _show_whole(self, held: list[bytes]) -> Iterator[PictureCall]:
+    def _show_whole(self, held: list[Frame]) -> Iterator[PictureCall]:
         if self.facts is None or self._rendition is None:
             return
         if held:
-            syntax = self._instance.delivered_syntax
-            yield self._call(None, make_animation, self.header, syntax, tuple(held), self._parameters(self._rendition))
+            yield self._call(None, make_animation, self._rendition, tuple(held))
         elif not self.facts.has_pixels:
-            yield self._call(None, make_document, self.header, self._rendition.media_type)
+            yield self._call(None, make_document, self._rendition, ())
 
-    def _call(self, number: int | None, function: Callable[..., Any], *arguments: Any) -> PictureCall:
-        assert self._rendition is not None
-        return PictureCall(self._instance.path, number, self._rendition.media_type, function, arguments)
-
-    def _parameters(self, rendition: Rendition) -> RenderParameters:
-        return replace(self._request.parameters, media_type=rendition.media_type)
+    def _call(
+        self,
+        number: int | None,
+        make: Callable[[Handover, RenderParameters], None],
+        rendition: Rendition,
+        frames: tuple[Frame, ...],
+    ) -> PictureCall:
+        parameters = replace(self._request.parameters, media_type=rendition.media_type)
+        syntax = self._instance.delivered_syntax
+        return PictureCall(self._instance.path, number, make, self.header, frames, syntax, parameters)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from gateway.imaging.rendering.parameters import RenderParameters
 from gateway.resources import ResourcePath
 from gateway.services.rendered.facts import InstanceFacts
+from gateway.services.rendered.shared_bytes import SharedBytes
 
 __all__ = ["Decide", "Picture", "RenderRequest", "Rendition", "Showing"]
 
@@ -72,9 +73,11 @@ class Picture:
         Of the instance that is shown.
     frame_number
         From 1; None where all of the instance is shown.
+    content
+        Its bytes; closed by whoever takes the picture, or with it.
     """
 
     path: ResourcePath
     frame_number: int | None
     media_type: str
-    data: bytes = field(repr=False)
+    content: SharedBytes = field(repr=False)

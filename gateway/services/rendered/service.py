@@ -18,6 +18,7 @@ from typing import ParamSpec, Protocol, TypeAlias, TypeVar
 
 import structlog
 
+from gateway.codecs import Buffer
 from gateway.errors import (
     BadParameter,
     DecodeError,
@@ -27,7 +28,7 @@ from gateway.errors import (
     TooLarge,
     UnknownResource,
 )
-from gateway.imaging.rendering.parameters import FrameSource, RenderedPicture
+from gateway.imaging.rendering.parameters import FrameSource
 from gateway.resources import Level, ResourcePath
 from gateway.services.rendered.facts import Category, InstanceFacts, is_presentation_state
 from gateway.services.rendered.instance_reader import ChooseFrames, Frame, InstanceReader, ReaderLimits
@@ -38,7 +39,9 @@ from gateway.services.rendered.references import list_references
 from gateway.services.rendered.rendition import Picture, RenderRequest
 from gateway.services.rendered.run_ahead import run_ahead
 from gateway.services.rendered.selection import choose_representative
+from gateway.services.rendered.shared_bytes import SharedBytes
 from gateway.services.rendered.turns import Turns
+from gateway.services.rendered.worker_calls import Handover
 from gateway.services.retrieve.inventories import Inventories
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED
@@ -164,13 +167,23 @@ class RenderedService:
                 if view.is_cut:
                     break
         if view is not None and view.facts is not None and view.facts.category is Category.PRESENTATION_STATE:
-            async for shown in self._iter_presented(request, view.facts, view.header, losses):
+            async for shown in self._iter_presented(request, view.facts, bytes(view.header), losses):
                 yield shown
 
     async def _perform(self, call: PictureCall) -> Picture:
-        made: RenderedPicture | bytes = await self._workers.run(call.function, *call.arguments)
-        data = made.data if isinstance(made, RenderedPicture) else made
-        return Picture(call.path, call.frame_number, call.media_type, data)
+        given, made = SharedBytes(), SharedBytes()
+        try:
+            header = await given.extend((call.header,))
+            frames = tuple([await given.extend(frame.pieces) for frame in call.frames])
+            number = call.frame_number or 0
+            handover = Handover(given.path, made.path, header, frames, call.transfer_syntax_uid, number)
+            await self._workers.run(call.make, handover, call.parameters)
+        except BaseException:
+            made.close()
+            raise
+        finally:
+            given.close()
+        return Picture(call.path, call.frame_number, call.parameters.media_type, made)
 
     # --- presentation states ---
 
@@ -196,14 +209,15 @@ class RenderedService:
             raise BadParameter("presentationUID", "there is no such presentation state") from error
         if gathered.facts.category is not Category.PRESENTATION_STATE:
             raise BadParameter("presentationUID", "is no presentation state that can be applied")
-        return gathered.header
+        return bytes(gathered.header)
 
     async def _fetch_frame(self, path: ResourcePath, frames: tuple[int, ...]) -> FrameSource:
         gathered = await self._gather(path, lambda facts: frames[:1] or (facts.telling_frame,))
         if not gathered.frames:
             raise ImagingFailed("the presentation state refers to what is no image")
         frame = gathered.frames[0]
-        return FrameSource(gathered.header, gathered.transfer_syntax_uid, frame.data, frame.number)
+        content = b"".join(frame.pieces)
+        return FrameSource(bytes(gathered.header), gathered.transfer_syntax_uid, content, frame.number)
 
     async def _gather(self, path: ResourcePath, choose_frames: ChooseFrames) -> _Gathered:
         """Fetch what is wanted of one instance, whatever its category."""
@@ -223,7 +237,7 @@ class RenderedService:
 class _Gathered:
     facts: InstanceFacts
     transfer_syntax_uid: str
-    header: bytes
+    header: Buffer
     frames: tuple[Frame, ...]
 
 

@@ -6,31 +6,66 @@ strangers runs in it. ``service.py`` passes these functions to ``ImagingWorkers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from gateway.imaging.rendering.parameters import FrameSource, RenderedPicture, RenderParameters
+from gateway.imaging.rendering.parameters import FrameSource, RenderParameters
+from gateway.services.rendered.shared_bytes import Span, read_span, write_all
 
-__all__ = ["make_animation", "make_document", "make_picture"]
+__all__ = ["Handover", "make_animation", "make_document", "make_picture"]
 
 
-def make_picture(source: FrameSource, parameters: RenderParameters) -> RenderedPicture:
-    """Render one frame; as ``render_frame``."""
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What a picture is made of, and where it is to be put.
+
+    Parameters
+    ----------
+    given, made
+        Paths of shared bytes: what is read, what is written.
+    header
+        Of the attributes, a data set in Explicit VR Little Endian.
+    frames
+        As stored, in `transfer_syntax_uid`; none for a document.
+    frame_number
+        Of the only frame; 0 where there are several, or none.
+    """
+
+    given: str
+    made: str
+    header: Span
+    frames: tuple[Span, ...]
+    transfer_syntax_uid: str
+    frame_number: int
+
+    def read_header(self) -> bytes:
+        """The attributes."""
+        return read_span(self.given, self.header)
+
+    def read_frames(self) -> list[bytes]:
+        """The frames."""
+        return [read_span(self.given, frame) for frame in self.frames]
+
+
+def make_picture(handover: Handover, parameters: RenderParameters) -> None:
+    """Render one frame; raises as ``render_frame``."""
     from gateway.imaging.rendering.render import render_frame
 
-    return render_frame(source, parameters)
+    [frame] = handover.read_frames()
+    source = FrameSource(handover.read_header(), handover.transfer_syntax_uid, frame, handover.frame_number)
+    write_all(handover.made, render_frame(source, parameters).data)
 
 
-def make_animation(
-    header: bytes, transfer_syntax_uid: str, frames: Sequence[bytes], parameters: RenderParameters
-) -> RenderedPicture:
-    """Render all frames as one animation or video; as ``render_animation``."""
+def make_animation(handover: Handover, parameters: RenderParameters) -> None:
+    """Render all frames as one animation or video; raises as ``render_animation``."""
     from gateway.imaging.rendering.animation import render_animation
 
-    return render_animation(header, transfer_syntax_uid, frames, parameters)
+    frames = handover.read_frames()
+    picture = render_animation(handover.read_header(), handover.transfer_syntax_uid, frames, parameters)
+    write_all(handover.made, picture.data)
 
 
-def make_document(header: bytes, media_type: str) -> bytes:
-    """Render a report, or take out an encapsulated document; as ``render_document``."""
+def make_document(handover: Handover, parameters: RenderParameters) -> None:
+    """Render a report, or take out an encapsulated document; raises as ``render_document``."""
     from gateway.imaging.documents.render import render_document
 
-    return render_document(header, media_type)
+    write_all(handover.made, render_document(handover.read_header(), parameters.media_type))

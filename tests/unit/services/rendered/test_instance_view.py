@@ -10,7 +10,7 @@ from gateway.codecs.frames import FrameNotFound
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.imaging.rendering.parameters import RenderParameters
 from gateway.resources import ResourcePath
-from gateway.services.rendered.instance_reader import ReaderLimits
+from gateway.services.rendered.instance_reader import Frame, ReaderLimits
 from gateway.services.rendered.instance_view import InstanceView, PictureCall
 from gateway.services.rendered.rendition import RenderRequest, Rendition, Showing
 from gateway.services.rendered.worker_calls import make_animation, make_picture
@@ -43,6 +43,10 @@ class FakeInstance:
         return self._pieces.pop() if self._pieces else None
 
 
+def join(call: PictureCall) -> list[bytes]:
+    return [b"".join(frame.pieces) for frame in call.frames]
+
+
 async def look(showing: Showing, frames: tuple[int, ...] = ()) -> tuple[InstanceView, list[PictureCall]]:
     request = RenderRequest(PATH, lambda _: Rendition("image/gif", showing), RenderParameters(quality=3), frames)
     view = InstanceView(cast(Any, FakeInstance()), request, ReaderLimits(), None)
@@ -52,21 +56,18 @@ async def look(showing: Showing, frames: tuple[int, ...] = ()) -> tuple[Instance
 
 async def test_each_frame_goes_with_the_attributes_and_the_parameters() -> None:
     view, calls = await look(Showing.EACH_FRAME)
-    assert [(call.path, call.frame_number, call.media_type) for call in calls] == [
-        (PATH, number, "image/gif") for number in (1, 2)
-    ]
+    assert [(call.path, call.frame_number) for call in calls] == [(PATH, 1), (PATH, 2)]
     for call, data in zip(calls, (b"ab", b"cd"), strict=True):
-        source, parameters = call.arguments
-        assert call.function is make_picture
-        assert (source.header, source.frame, source.frame_number) == (DATA[:-16], data, call.frame_number)
-        assert parameters == RenderParameters("image/gif", quality=3)
+        assert call.make is make_picture and call.transfer_syntax_uid == EXPLICIT_VR_LE
+        assert (call.header, join(call)) == (DATA[:-16], [data])
+        assert call.parameters == RenderParameters("image/gif", quality=3)
     assert view.header == DATA[:-16] and not view.is_cut
 
 
 async def test_an_animation_is_one_call() -> None:
     _, [call] = await look(Showing.WHOLE)
-    assert call.function is make_animation and call.frame_number is None
-    assert call.arguments == (DATA[:-16], EXPLICIT_VR_LE, (b"ab", b"cd"), RenderParameters("image/gif", quality=3))
+    assert call.make is make_animation and call.frame_number is None
+    assert (call.header, join(call)) == (DATA[:-16], [b"ab", b"cd"])
 
 
 async def test_a_frame_beyond_the_last() -> None:
@@ -75,4 +76,5 @@ async def test_a_frame_beyond_the_last() -> None:
 
 
 def test_a_call_does_not_show_pixels() -> None:
-    assert "secret" not in repr(PictureCall(PATH, 1, "image/png", make_picture, (b"secret",)))
+    call = PictureCall(PATH, 1, make_picture, b"secret", (Frame(1, (b"secret",)),), EXPLICIT_VR_LE, RenderParameters())
+    assert "secret" not in repr(call)

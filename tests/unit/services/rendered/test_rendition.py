@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.imaging.rendering.parameters import RenderParameters
 from gateway.resources import ResourcePath
 from gateway.services.rendered.rendition import Picture, RenderRequest, Rendition, Showing
+from gateway.services.rendered.shared_bytes import SharedBytes
 
 PATH = ResourcePath("1", "1.1", "1.1.1")
 
@@ -14,5 +15,5 @@ def test_a_request_has_all_frames_and_no_state() -> None:
     assert (request.parameters, request.frames, request.state) == (RenderParameters(), (), None)
 
 
-def test_a_picture_does_not_show_its_content() -> None:
-    assert "secret" not in repr(Picture(PATH, 1, "image/png", b"secret"))
+def test_a_picture_shows_nothing_of_its_content() -> None:
+    assert "content" not in repr(Picture(PATH, 1, "image/png", SharedBytes.from_bytes(b"secret")))

@@ -172,7 +172,7 @@ async def test_what_cannot_be_shown_is_left_out(tmp_path: Path) -> None:
             raise NotAcceptable(["text/html"])
         return Rendition("image/jpeg", Showing.EACH_FRAME)
 
-    workers = FakeWorkers(refuses=lambda source: b"1.2.1.1.3" in source.header)
+    workers = FakeWorkers(refuses=lambda header: b"1.2.1.1.3" in header)
     async with open_rendered_site(tmp_path, workers=workers) as site:
         site.add("1.2.1.1.4", SOPClassUID=SR, PixelData=None)
         site.add_state("1.2.1.1.5", refer("1.2.1.1", ("1.2.1.1.1", [])))

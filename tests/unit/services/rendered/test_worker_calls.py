@@ -5,10 +5,21 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from io import BytesIO
 
+import numpy as np
 import pytest
+from PIL import Image
+from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 
-from gateway.services.rendered.worker_calls import make_animation, make_document, make_picture
+from gateway.errors import ImagingFailed
+from gateway.imaging.rendering.parameters import RenderParameters
+from gateway.services.rendered.shared_bytes import SharedBytes, Span
+from gateway.services.rendered.worker_calls import Handover, make_animation, make_document, make_picture
+
+GIF, HTML = RenderParameters("image/gif"), RenderParameters("text/html")
 
 
 @pytest.mark.parametrize("function", [make_animation, make_document, make_picture])
@@ -16,9 +27,31 @@ def test_they_travel_by_name(function: object) -> None:
     assert pickle.loads(pickle.dumps(function)) is function
 
 
-def test_the_gateway_loads_neither_codecs_nor_arrays_for_them() -> None:
+async def test_a_picture_is_made_of_what_is_shared() -> None:
+    image = Dataset()
+    image.Rows, image.Columns, image.BitsAllocated, image.SamplesPerPixel = 1, 2, 8, 1
+    image.PhotometricInterpretation, image.PixelRepresentation = "MONOCHROME2", 0
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, image)
+    given, made = SharedBytes(), SharedBytes()
+    header, frame = await given.extend([buffer.getvalue()]), await given.extend([b"\0", b"\xff"])
+    handover = Handover(given.path, made.path, header, (frame,), "1.2.840.10008.1.2.1", 1)
+    make_picture(handover, RenderParameters("image/png"))
+    assert np.asarray(Image.open(BytesIO(made.read()))).tolist() == [[0, 255]]
+    make_animation(Handover(given.path, made.path, header, (frame, frame), "1.2.840.10008.1.2.1", 0), GIF)
+    assert made.read().startswith(b"GIF89a")
+
+
+def test_a_document_that_is_none() -> None:
+    given, made = SharedBytes.from_bytes(b""), SharedBytes()
+    with pytest.raises(ImagingFailed):
+        make_document(Handover(given.path, made.path, Span(0, 0), (), "1.2.840.10008.1.2.1", 0), HTML)
+
+
+def test_neither_codecs_nor_arrays_are_loaded_to_name_them() -> None:
     program = (
-        "import sys, gateway.services.rendered.service, gateway.web.uri, gateway.web.rendered\n"
+        "import sys, gateway.services.rendered.worker_calls, gateway.services.rendered.references\n"
         "print([name for name in ('numpy', 'imagecodecs', 'PIL', 'av') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

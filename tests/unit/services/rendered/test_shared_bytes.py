@@ -1,0 +1,58 @@
+"""Bytes shared with other processes: whole, opened there, and given back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.services.rendered.shared_bytes import PIECE_BYTES, STEP_BYTES, SharedBytes, Span, read_span, write_all
+
+
+def count_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@given(st.lists(st.binary(max_size=50)))
+async def test_what_is_written_is_read(pieces: list[bytes]) -> None:
+    shared = SharedBytes()
+    spans = [await shared.extend([piece]) for piece in pieces]
+    assert [read_span(shared.path, span) for span in spans] == pieces
+    assert shared.read() == b"".join(pieces) and shared.size == sum(map(len, pieces))
+
+
+async def test_much_is_written_in_steps_and_read_in_pieces() -> None:
+    data = bytes(range(256)) * (STEP_BYTES * 2 // 256) + b"end"
+    shared = SharedBytes()
+    assert await shared.extend([data[:5], memoryview(data)[5:]]) == Span(0, len(data))
+    pieces = list(shared.iter_pieces())
+    assert b"".join(pieces) == data and max(map(len, pieces)) == PIECE_BYTES
+
+
+def test_another_process_reads_and_writes() -> None:
+    given, made = SharedBytes.from_bytes(b"ask"), SharedBytes()
+    program = (
+        "import sys; from gateway.services.rendered.shared_bytes import *\n"
+        "write_all(sys.argv[2], read_span(sys.argv[1], Span(1, 2)) + b'!')"
+    )
+    subprocess.run([sys.executable, "-c", program, given.path, made.path], check=True)
+    assert made.read() == b"sk!"
+
+
+def test_the_memory_is_given_back() -> None:
+    before = count_descriptors()
+    shared = SharedBytes.from_bytes(b"x")
+    path = shared.path
+    assert count_descriptors() == before + 1
+    shared.close()
+    shared.close()
+    assert count_descriptors() == before
+    with pytest.raises(OSError):
+        write_all(path, b"y")
+    kept = SharedBytes()
+    del kept
+    assert count_descriptors() == before
