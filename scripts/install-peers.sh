@@ -16,6 +16,9 @@ chromium                                               chromium
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf        fonts-dejavu-core
 socat                                                  socat
 jing                                                   jing
+gdcmconv                                               libgdcm-tools
+opj_decompress                                         libopenjp2-tools
+djxl                                                   libjxl-tools
 curl                                                   curl
 nginx                                                  nginx-light
 npm                                                    npm

@@ -143,7 +143,10 @@ def _decode_htj2k(description: ImageDescription, data: bytes) -> DecodedFrame:
     check_header(header, description)
     check_end(data)
     with _unraisable_errors_raised():
-        pixels = imagecodecs.htj2k_decode(data, planar=False)
+        if header.is_lossy:  # OpenJPH does not clip what leaves the range of samples, OpenJPEG does
+            pixels = imagecodecs.jpeg2k_decode(data, numthreads=1)
+        else:
+            pixels = imagecodecs.htj2k_decode(data, planar=False)
     return _take(description, header, pixels)
 
 
