@@ -29,7 +29,8 @@ from gateway.services.rendered.rendition import RenderRequest, Rendition, Showin
 from gateway.services.retrieve.instances import Instances
 from gateway.web.backends import BackendServices
 from gateway.web.conditional import answer_unchanged
-from gateway.web.negotiation import AcceptableRendered, RenderedCategory, negotiate_rendered
+from gateway.web.conversions import ALL_TARGETS
+from gateway.web.negotiation import AcceptableInstances, AcceptableRendered, RenderedCategory, negotiate_rendered
 from gateway.web.pictures import FormChooser, send_pictures, warn_of_annotations
 from gateway.web.rendered import read_query
 from gateway.web.retrieve_answers import RetrieveAnswers, Validity, read_accept
@@ -92,14 +93,25 @@ class UriHandlers:
             raise BadParameter("windowCenter", "is for pictures, not for application/dicom")
         syntax = _read_transfer_syntax(query)
         wished = f"{DICOM}; transfer-syntax={syntax}" if syntax else DICOM
-        _, demand = demand_instances(wished, None, level=Level.IMAGE, require_accept=False)
+        accepted, demand = demand_instances(wished, None, level=Level.IMAGE, require_accept=False, targets=ALL_TARGETS)
         validity = await self._answers.find_validity(request, path)
         if validity.is_unchanged:
             return answer_unchanged(validity.headers)
         async with self._backend.retrieve.open_instances(path, demand) as instances:
-            parts = _iter_files(instances, self._answers.find_url(request))
+            parts = self._iter_files(instances, accepted, self._answers.find_url(request))
             head = ResponseHead(headers=CIMultiDict(validity.headers))
             return await self._answers.send_parts(request, parts, head, single=True)
+
+    async def _iter_files(
+        self, instances: Instances, accepted: AcceptableInstances, base_url: str
+    ) -> AsyncGenerator[Part, None]:
+        """The instance as a DICOM file; its media type has no parameter here (§9.1.3)."""
+        conversions = self._backend.conversions
+        async for instance in instances:
+            delivered = instance.delivered_syntax
+            form = accepted.choose(delivered, conversions.list_targets(delivered))
+            pieces = conversions.iter_part10(instance, form.transfer_syntax)
+            yield Part(DICOM, base_url + instance.path.url_path, pieces)
 
     # --- Retrieve Rendered Instance ---
 
@@ -164,12 +176,6 @@ class UriChooser(FormChooser):
             return None
         is_animation = form.media_type in ANIMATIONS and not self._frame_number
         return None if is_animation else self._accept(form, Showing.ONE_FRAME)
-
-
-async def _iter_files(instances: Instances, base_url: str) -> AsyncGenerator[Part, None]:
-    """The instance as a DICOM file; its media type has no parameter here (§9.1.3)."""
-    async for instance in instances:
-        yield Part(DICOM, base_url + instance.path.url_path, instance.iter_part10())
 
 
 # --- parameters ---

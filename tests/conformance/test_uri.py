@@ -51,6 +51,7 @@ def read_file(response: WebResponse) -> Any:
         (JPEG_2000, {"transferSyntax": J2K}, J2K),
         (JPEG_2000, {"transferSyntax": "*"}, J2K),
         (JPEG, {}, BASELINE),  # held in lossy form only, §8.7.3.4
+        (CT, {"transferSyntax": J2K}, J2K),  # converted
     ],
 )
 @pytest.mark.parametrize("place", ["", "/", "/wado"])
@@ -73,6 +74,8 @@ def test_a_file_by_the_accept_header(site: Site) -> None:
     [
         ({"transferSyntax": "1.2.840.10008.1.2"}, 406),
         ({"transferSyntax": "1.2.840.10008.1.2.2"}, 406),
+        ({"transferSyntax": "1.2.840.10008.1.2.4.100"}, 406),  # a video
+        ({"transferSyntax": "1.2.3"}, 406),
         ({"transferSyntax": "explicit"}, 400),
         ({"windowCenter": "5", "windowWidth": "5"}, 400),
         ({"anonymize": "yes"}, 501),

@@ -14,6 +14,7 @@ import asyncio
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from threading import Thread
 from typing import Self
 
 from gateway.codecs import Buffer
@@ -79,9 +80,13 @@ class SharedBytes:
         return b"".join(self.iter_pieces())
 
     def close(self) -> None:
-        """Give the memory back; a second call does nothing."""
+        """Give the memory back, much of it in a thread; a second call does nothing."""
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
+        if descriptor < 0:
+            return
+        if os.fstat(descriptor).st_size > STEP_BYTES:
+            Thread(target=os.close, args=(descriptor,), name="shared bytes", daemon=True).start()
+        else:
             os.close(descriptor)
 
     def __del__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 from hypothesis import given
@@ -56,3 +57,13 @@ def test_the_memory_is_given_back() -> None:
     kept = SharedBytes()
     del kept
     assert count_descriptors() == before
+
+
+def test_much_memory_is_given_back_in_a_thread() -> None:
+    shared = SharedBytes.from_bytes(bytes(STEP_BYTES + 1))
+    before = set(threading.enumerate())
+    shared.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    with pytest.raises(OSError):
+        shared.read()
