@@ -33,10 +33,11 @@ window.config = {
         supportsReject: false,
         dicomUploadEnabled: true, // STOW-RS
         imageRendering: "wadors",
-        thumbnailRendering: "wadors",
+        thumbnailRendering: "thumbnail", // small pictures made by the gateway, instead of whole frames
+        thumbnailRequestStrategy: "fetch",
         enableStudyLazyLoad: true,
         omitQuotationForMultipartRequest: true, // without quotes browsers need no preflight across origins
-        singlepart: "bulkdata,video",
+        singlepart: "bulkdata,video,pdf", // documents and films straight from the gateway
         bulkDataURI: { enabled: true, relativeResolution: "instances" },
       },
     },

@@ -136,7 +136,9 @@ async def test_the_study_list_shows_what_the_archive_holds(page: Page, viewer: V
 async def test_a_ct_series_is_shown_and_scrolled(
     page: Page, viewer: ViewerPeer, studies: dict[str, list[Path]]
 ) -> None:
-    await open_study(page, viewer, studies["ct"])
+    async with page.expect_response(lambda response: "/thumbnail?" in response.url) as thumbnail:
+        await open_study(page, viewer, studies["ct"])
+    assert (await thumbnail.value).headers["content-type"] == "image/jpeg"
     first = await wait_for_picture(page)
     assert (first[..., 0] == first[..., 2]).mean() > 0.99  # grey
     assert (first[96:160, 96:160] > 60).mean() > 0.5  # the body in the middle
@@ -185,10 +187,10 @@ async def test_a_structured_report_is_shown(page: Page, viewer: ViewerPeer, stud
 
 
 async def test_a_pdf_document_is_shown(page: Page, viewer: ViewerPeer, studies: dict[str, list[Path]]) -> None:
-    async with page.expect_response(lambda response: "/bulkdata/" in response.url) as answer:
-        await open_study(page, viewer, studies["cr"])
-    assert (await answer.value).ok
-    await open_series(page, "Letter")
+    await open_study(page, viewer, studies["cr"])
+    async with page.expect_response(lambda response: response.url.endswith("/rendered")) as answer:
+        await open_series(page, "Letter")
+    assert (await answer.value).headers["content-type"] == "application/pdf"
     async with asyncio.timeout(WAIT_MS / 1000):
         while not await shows_colour(page, LETTERHEAD):  # the browser's own PDF viewer tells nothing when it is ready
             await page.wait_for_timeout(POLL_MS)
