@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import first_byte, frames, idle, many_clients, memory, metadata, search, series, store, sweeps
+from benchmarks.rows import (
+    first_byte,
+    frames,
+    idle,
+    many_clients,
+    memory,
+    metadata,
+    rendered,
+    search,
+    series,
+    store,
+    sweeps,
+)
 from benchmarks.table import Row
 
 __all__ = ["ROWS"]
 
-_SUBJECTS = (series, first_byte, metadata, frames, search, store, many_clients, memory, idle, sweeps)
+_SUBJECTS = (series, first_byte, metadata, frames, rendered, search, store, many_clients, memory, idle, sweeps)
 
 ROWS: tuple[Row, ...] = tuple(row for subject in _SUBJECTS for row in subject.ROWS)
