@@ -36,8 +36,8 @@ from gateway.services.retrieve.pixel_stream import PixelDataService
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.search.service import ArchiveSearch
 from gateway.services.store.coercion import Coercion
+from gateway.services.store.consumer_images import ConsumerImages
 from gateway.services.store.service import StoreService
-from gateway.services.transcode.transcoder import Transcoder
 from gateway.tasks import start_task
 from gateway.web.backends import BackendServices
 from gateway.web.conversions import Conversions
@@ -143,16 +143,14 @@ def build_services(
         retrieve=retrieve,
         metadata=MetadataService(archive, retrieve, metadata),
         pixel_data=PixelDataService(retrieve),
-        conversions=Conversions(
-            Transcoder(imaging.workers, imaging.limits.frames),
-            imaging.limits.frames,
-        ),
+        conversions=Conversions(imaging.workers, imaging.limits.frames),
         rendered=RenderedService(retrieve, inventories, imaging.workers, imaging.turns, imaging.limits),
         store=StoreService(
             archive,
             settings.store,
             inventories.forget if metadata is None else metadata.forget,
             Coercion.from_settings(settings.store.coerce, settings.ae_title),
+            ConsumerImages(imaging.workers, imaging.limits.frames),
         ),
         commitment=CommitmentService(archive, commitments.transactions, commitments.results, settings.commitment),
         verify=archive.echo,

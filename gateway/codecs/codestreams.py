@@ -47,6 +47,8 @@ class Codestream:
         Of each pixel, and of each sample.
     photometric_interpretation : str
         Of the codestream as it is, not of what a decoder makes of it (PS3.5 §8.2).
+    frames : int
+        More than one only where one file holds several images.
     """
 
     transfer_syntax_uid: str
@@ -56,6 +58,7 @@ class Codestream:
     bits: int
     is_signed: bool
     photometric_interpretation: str
+    frames: int = 1
 
 
 def read_codestream(head: bytes) -> Codestream | None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from lxml import etree
+from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
-from pydicom.uid import JPEG2000Lossless
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 
 from gateway.sandbox import SandboxArchive
 from tests.conformance.test_store import CT_CLASS, FAILED, OTHER, SCHEMA, STORED, STUDY, reasons, stored_uids
@@ -169,6 +170,28 @@ def test_an_encapsulated_document(store_site: Site) -> None:
     response = post(store_site, Upload([model], [Bulk("pdf", b"%PDF-1.7 x", "application/pdf")]).body())
     assert response.status == 200
     assert fetch(store_site).EncapsulatedDocument == b"%PDF-1.7 x"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "JPEG"])
+def test_consumer_images_describe_themselves(store_site: Site, kind: str) -> None:
+    """Table 10.5.2-1: PNG and GIF are transformed, JPEG is kept; the Image Pixel Description may be left out."""
+    picture = Image.linear_gradient("L").resize((40, 30)).convert("RGB" if kind == "JPEG" else "L")
+    buffer = BytesIO()
+    picture.save(buffer, kind)
+    model = make_instance(f"{SERIES}.1", "1.2.840.10008.5.1.4.1.1.7", PatientID="P").to_json_dict()
+    model["7FE00010"] = {"vr": "OB", "BulkDataURI": "picture"}
+    body = Upload([model], [Bulk("picture", buffer.getvalue(), f"image/{kind.lower()}")]).body()
+    assert post(store_site, body).status == 200
+    stored = fetch(store_site)
+    assert (stored.Rows, stored.Columns, stored.BitsAllocated, stored.BitsStored) == (30, 40, 8, 8)
+    if kind == "JPEG":
+        assert (stored.file_meta.TransferSyntaxUID, stored.LossyImageCompression) == (JPEGBaseline8Bit, "01")
+        (frame,) = generate_frames(stored.PixelData, number_of_frames=1)
+        assert frame.rstrip(b"\0") == buffer.getvalue()
+    else:
+        expected = picture if kind == "PNG" else picture.convert("RGB")
+        assert stored.SamplesPerPixel == len(expected.getbands())
+        assert stored.PixelData == expected.tobytes()
 
 
 CHARACTER_SETS = [  # what the metadata names, the name, what is stored

@@ -87,6 +87,11 @@ class PlannedInstance:
         """Where the parts of a value are to come from."""
         return self._uris[reference.path]
 
+    @property
+    def pixel_uris(self) -> list[str]:
+        """Where the parts of all pixel data, that of icons included, are to come from."""
+        return [self.uri_of(reference) for reference in self.references if reference.tag == PIXEL_DATA]
+
     def find_syntax(self, reference: BulkReference, part: BulkPart) -> str | None:
         """The transfer syntax of a value that came in `part`; None if it is not compressed.
 
@@ -123,7 +128,8 @@ class PlannedInstance:
             It is of another length, padding apart.
         """
         length = self.find_length(reference)
-        if length is None or self.find_syntax(reference, part) is not None:
+        describes_itself = part.codestream is not None and self._lacks_description
+        if length is None or describes_itself or self.find_syntax(reference, part) is not None:
             return
         if part.length not in (length, length + length % 2):
             raise DecodeError(f"{part.length} bytes of pixel data, not {length}", path=reference.path)
@@ -177,14 +183,15 @@ class PlannedInstance:
             part = parts.find(self.uri_of(reference))
             if part is not None and self._lacks_mime_type and reference.path == f"{_DOCUMENT:08X}":
                 derived[_MIME_TYPE] = {"vr": "LO", "Value": [part.media_type.essence]}
-            if part is not None and syntax is not None and self._lacks_description and reference.path == "7FE00010":
+            is_described = syntax is not None or (part is not None and part.codestream is not None)
+            if part is not None and is_described and self._lacks_description and reference.path == "7FE00010":
                 derived |= _describe(part.codestream, syntax)
         given = {tag for tag in derived if _first(self._model or {}, tag) is not None}
         return {tag: attribute for tag, attribute in derived.items() if tag not in given}
 
 
-def _describe(codestream: Codestream | None, syntax: str) -> dict[str, Any]:
-    """The Image Pixel Description Macro of a compressed image (PS3.3 §C.7.6.3)."""
+def _describe(codestream: Codestream | None, syntax: str | None) -> dict[str, Any]:
+    """The Image Pixel Description Macro of an image that tells it itself (PS3.3 §C.7.6.3)."""
     if codestream is None:
         raise DecodeError("no Image Pixel Description, and none that could be read from the image", path=_ROWS)
     numbers = {
@@ -200,7 +207,9 @@ def _describe(codestream: Codestream | None, syntax: str) -> dict[str, Any]:
         numbers["00280006"] = 0
     derived: dict[str, Any] = {tag: {"vr": "US", "Value": [number]} for tag, number in numbers.items()}
     derived[_PHOTOMETRIC] = {"vr": "CS", "Value": [codestream.photometric_interpretation]}
-    if get_transfer_syntax(syntax).lossy:
+    if codestream.frames > 1:
+        derived[_FRAMES] = {"vr": "IS", "Value": [codestream.frames]}
+    if syntax is not None and get_transfer_syntax(syntax).lossy:
         derived[_LOSSY] = {"vr": "CS", "Value": ["01"]}
     return derived
 
@@ -236,7 +245,7 @@ def _measure_pixels(model: Model, tag: int, frames: int) -> int | None:
     """Bytes of native pixel data without padding (PS3.5 §8.1.1); None where attributes are missing."""
     try:
         rows, columns = int(_first(model, _ROWS) or 0), int(_first(model, _COLUMNS) or 0)
-        samples = int(_first(model, _SAMPLES) or 1)
+        samples = int(_first(model, _SAMPLES) or 0)
         bits = _BITS[tag] or int(_first(model, _BITS_ALLOCATED) or 0)
     except (TypeError, ValueError, OverflowError):
         return None

@@ -12,22 +12,25 @@ and are sent when the body is complete. In memory are the metadata and where eac
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from gateway.codecs import Buffer
-from gateway.codecs.codestreams import HEAD_BYTES, find_codestream, is_box_file, read_codestream
+from gateway.codecs.codestreams import HEAD_BYTES, Codestream, find_codestream, is_box_file, read_codestream
 from gateway.codecs.compressed_types import is_box_type
 from gateway.codecs.json_reader import read_json_models
 from gateway.codecs.media_types import MediaType, parse_media_type
 from gateway.codecs.model_writer import Model
 from gateway.codecs.multipart import PartChunk, PartEnd, PartStart
 from gateway.codecs.native_xml_reader import read_native_xml
+from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.config import StoreSettings
 from gateway.errors import DecodeError, MalformedBody, TooLarge
 from gateway.services.store.bulkdata_parts import BulkdataParts, BulkPart
 from gateway.services.store.bulkdata_spool import BulkdataSpool, open_spool
+from gateway.services.store.consumer_images import CONSUMER_TYPES, ConsumerImages
 from gateway.services.store.incoming import BodyEvent, InstanceEvent
 from gateway.services.store.metadata_instance import PlannedInstance
 from gateway.services.store.metadata_output import InstanceOutput
@@ -52,6 +55,9 @@ _LOOSE_TYPES = {"application/json": "application/dicom+json", "text/xml": "appli
 _LOOSE_TYPES["application/xml"] = "application/dicom+xml"
 """What some clients call a metadata part; taken for one where it has no Content-Location."""
 
+_FRAME = re.compile(r"/frames/[0-9]+$")
+_NATIVE = parse_media_type(f"application/octet-stream; transfer-syntax={EXPLICIT_VR_LE}")
+
 _IMAGE_TYPES = frozenset({"image/jpeg", "image/jls"})
 _SIGNATURE_BYTES = 64
 _PART_BYTES = 256
@@ -62,7 +68,7 @@ _MAX_COMPLAINTS = 5
 
 
 async def read_metadata_instances(
-    body: AsyncIterator[BodyEvent], base_url: str, settings: StoreSettings
+    body: AsyncIterator[BodyEvent], base_url: str, settings: StoreSettings, images: ConsumerImages | None = None
 ) -> AsyncGenerator[InstanceEvent, None]:
     """Read `body` as it arrives; the caller closes both.
 
@@ -70,6 +76,8 @@ async def read_metadata_instances(
     ----------
     base_url
         URL of the request, against which relative references are resolved.
+    images
+        What transforms PNG and GIF; without it such pixel data is refused.
 
     Yields
     ------
@@ -88,7 +96,7 @@ async def read_metadata_instances(
         As `body`.
     """
     async with open_spool(settings.spool_folder, settings.max_spool_bytes) as spool:
-        request = _MetadataRequest(base_url, settings.max_metadata_bytes, spool)
+        request = _MetadataRequest(base_url, settings.max_metadata_bytes, spool, images)
         try:
             async for event in body:
                 async for instance_event in request.take(event):
@@ -118,10 +126,14 @@ class _OpenPart:
 class _MetadataRequest:
     """The state of one request."""
 
-    def __init__(self, base_url: str, max_metadata_bytes: int, spool: BulkdataSpool) -> None:
+    def __init__(
+        self, base_url: str, max_metadata_bytes: int, spool: BulkdataSpool, images: ConsumerImages | None
+    ) -> None:
         self._base_url = base_url
         self._max_metadata_bytes = max_metadata_bytes
         self._spool = spool
+        self._images = images
+        self._pixel_uris: set[str] = set()
         self._parts = BulkdataParts()
         self._instances: list[PlannedInstance] = []
         self._first: InstanceOutput | None = None
@@ -177,7 +189,7 @@ class _MetadataRequest:
         if not location:
             raise MalformedBody("a part that is neither metadata nor has a Content-Location")
         part = self._part = _OpenPart(self._resolve(location), media_type, self._spool.end)
-        if self._first is not None:
+        if self._first is not None and media_type.essence not in CONSUMER_TYPES:
             stated = headers.get("content-length", "")
             length = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 12 else None
             part.passes = self._first.find_passable(part.location, media_type, length)
@@ -193,6 +205,8 @@ class _MetadataRequest:
         elif part.passes is not None and self._first is not None:
             for out in self._first.close_value(part.passes):
                 yield out
+        elif part.media_type.essence in CONSUMER_TYPES:
+            self._parts.add(part.location, await self._transform(part))
         else:
             self._parts.add(part.location, await self._look_at(part))
         if self._first is not None:
@@ -206,9 +220,11 @@ class _MetadataRequest:
         charset = media_type.parameter("charset")
         arguments = (read, document, charset, media_type.transfer_syntax, self._resolve, len(self._instances))
         if len(document) < _WORTH_A_THREAD:
-            self._instances += _plan_instances(*arguments)
+            planned = _plan_instances(*arguments)
         else:
-            self._instances += await asyncio.to_thread(_plan_instances, *arguments)
+            planned = await asyncio.to_thread(_plan_instances, *arguments)
+        self._instances += planned
+        self._pixel_uris.update(uri for instance in planned for uri in instance.pixel_uris)
         if self._first is None and len(self._instances) == 1:
             self._first = InstanceOutput(self._instances[0], self._parts, self._spool, is_shared=False)
         elif self._first is not None and len(self._instances) > 1 and not self._first.has_started:
@@ -229,6 +245,22 @@ class _MetadataRequest:
             length = min(held - offset, held if inner is None else inner)
             codestream = read_codestream(head[offset:]) if is_first else None
         return BulkPart(part.media_type, start, length, held, codestream)
+
+    async def _transform(self, part: _OpenPart) -> BulkPart:
+        """Make native pixel data of a PNG or GIF, unless it is some other value; both are in the spool then."""
+        length = self._spool.end - part.start
+        uri = _FRAME.sub("", part.location)
+        if self._images is None or not {part.location, uri} & self._pixel_uris:
+            return BulkPart(part.media_type, part.start, length, length)
+        self._images.check_length(length)
+        data = await self._spool.peek(part.start, length)
+        image = await self._images.transform(part.media_type.essence, data)
+        start = self._spool.end
+        await self._spool.append(image.pixels)
+        colours = "RGB" if image.samples > 1 else "MONOCHROME2"
+        size = (image.rows, image.columns, image.samples, image.bits)
+        found = Codestream(EXPLICIT_VR_LE, *size, False, colours, image.frames)
+        return BulkPart(_NATIVE, start, len(image.pixels), length + len(image.pixels), found)
 
     # --- the body has ended ---
 

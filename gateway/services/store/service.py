@@ -44,6 +44,7 @@ from gateway.errors import (
 )
 from gateway.resources import is_valid_uid
 from gateway.services.store.coercion import Coercion
+from gateway.services.store.consumer_images import ConsumerImages
 from gateway.services.store.incoming import (
     BodyEvent,
     Fingerprint,
@@ -100,6 +101,8 @@ class StoreService:
         study may no longer be true.
     coercion
         What attributes every instance is given; None for none.
+    images
+        What transforms consumer formats among bulk data; without it they are refused.
     """
 
     def __init__(
@@ -108,11 +111,13 @@ class StoreService:
         settings: StoreSettings,
         note_change: Callable[[str], None] = _tell_nobody,
         coercion: Coercion | None = None,
+        images: ConsumerImages | None = None,
     ) -> None:
         self._archive = archive
         self._settings = settings
         self._note_change = note_change
         self._coercion = coercion
+        self._images = images
 
     async def store_instances(
         self, body: AsyncIterator[BodyEvent], study: str | None, *, metadata_url: str | None = None
@@ -152,7 +157,7 @@ class StoreService:
         if metadata_url is None:
             reader = read_instances(body, self._settings.max_head_bytes)
         else:
-            reader = read_metadata_instances(body, metadata_url, self._settings)
+            reader = read_metadata_instances(body, metadata_url, self._settings, self._images)
         try:
             async with (
                 aclosing(reader) as instances,

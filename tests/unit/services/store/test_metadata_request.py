@@ -8,16 +8,21 @@ import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
+from PIL import Image
 from pydicom.encaps import generate_frames
 
 from gateway.codecs.head import InstanceHead
 from gateway.codecs.multipart import MultipartReader
 from gateway.config import StoreSettings
 from gateway.errors import MalformedBody, RequestError, SpoolFailed, TooLarge
+from gateway.imaging.workers import ImagingWorkers
+from gateway.services.store.consumer_images import ConsumerImages
 from gateway.services.store.incoming import BodyEvent, InstanceData, InstanceEnd, InstanceStart
 from gateway.services.store.metadata_request import read_metadata_instances
 from gateway.tasks import running_tasks
@@ -86,9 +91,17 @@ async def iter_events(body: bytes, size: int = 1 << 20) -> AsyncIterator[BodyEve
     reader.finish()
 
 
-async def read(body: bytes, *, size: int = 1 << 20, seen: list[Seen] | None = None, **settings: Any) -> list[Seen]:
+async def read(
+    body: bytes,
+    *,
+    size: int = 1 << 20,
+    seen: list[Seen] | None = None,
+    images: ConsumerImages | None = None,
+    **settings: Any,
+) -> list[Seen]:
     seen = [] if seen is None else seen
-    async with aclosing(read_metadata_instances(iter_events(body, size), URL, StoreSettings(**settings))) as events:
+    reader = read_metadata_instances(iter_events(body, size), URL, StoreSettings(**settings), images)
+    async with aclosing(reader) as events:
         async for event in events:
             match event:
                 case InstanceStart(head=head):
@@ -300,6 +313,66 @@ async def test_boxes_around_a_codestream_are_left_out() -> None:
     (seen,) = await read(Upload([model(t00280008={"vr": "IS", "Value": [3]})], parts).body())
     found = list(generate_frames(value_of(seen, 0x7FE00010), number_of_frames=3))
     assert found == [FRAME + b"\0" * (len(FRAME) % 2)] * 3
+
+
+class Codecs:
+    """In the place of ``ImagingWorkers``."""
+
+    async def run(self, function: Any, *arguments: Any) -> Any:
+        return function(*arguments)
+
+
+IMAGES = ConsumerImages(cast(ImagingWorkers, Codecs()), 10_000)
+
+
+def a_png(shape: tuple[int, ...], kind: type) -> tuple[bytes, bytes]:
+    """A file, and its samples."""
+    pixels = np.arange(np.prod(shape), dtype=kind).reshape(shape)
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue(), pixels.tobytes()
+
+
+@pytest.mark.parametrize("others", [False, True])
+async def test_a_png_becomes_native_pixel_data(others: bool) -> None:
+    file, pixels = a_png((4, 8), np.uint16)
+    models = [model()] + [model(2, {"vr": "OW", "InlineBinary": "AAAA"})] * others
+    seen, *_ = await read(Upload(models, [Bulk("pixels", file, "image/png")]).body(), size=100, images=IMAGES)
+    assert (seen.head.transfer_syntax_uid, value_of(seen, 0x7FE00010)) == (EXPLICIT, pixels)
+    lacking = {f"t{tag}": None for tag in ("00280002", "00280004", "00280010", "00280011", "00280100", "00280103")}
+    file, pixels = a_png((5, 6, 3), np.uint8)
+    body = Upload([model(**lacking)], [Bulk("pixels", file, "image/png")]).body(parameters=f"; transfer-syntax={J}90")
+    (seen,) = await read(body, images=IMAGES)
+    found = read_stored(bytes(seen.data))
+    assert (found.Rows, found.Columns, found.SamplesPerPixel, found.BitsAllocated) == (5, 6, 3, 8)
+    assert (found.PhotometricInterpretation, found.PlanarConfiguration, found.PixelData) == ("RGB", 0, pixels)
+    assert "LossyImageCompression" not in found
+
+
+async def test_the_images_of_a_gif_are_frames() -> None:
+    frames = [Image.fromarray(np.full((4, 4, 3), 80 * n, np.uint8)).convert("P") for n in range(3)]
+    buffer = BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    lacking = {f"t{tag}": None for tag in ("00280002", "00280004", "00280010", "00280011", "00280100", "00280103")}
+    (seen,) = await read(
+        Upload([model(**lacking)], [Bulk("pixels", buffer.getvalue(), "image/gif")]).body(), images=IMAGES
+    )
+    found = read_stored(bytes(seen.data))
+    assert (found.NumberOfFrames, len(found.PixelData)) == (3, 3 * 4 * 4 * 3)
+
+
+async def test_consumer_images_that_are_refused_or_no_pixel_data() -> None:
+    file, _ = a_png((4, 8), np.uint16)
+    other, _ = a_png((5, 8), np.uint16)
+    with pytest.raises(MalformedBody, match="80 bytes of pixel data, not 64"):
+        await read(Upload([model()], [Bulk("pixels", other, "image/png")]).body(), images=IMAGES)
+    with pytest.raises(MalformedBody, match="image/png"):
+        await read(Upload([model()], [Bulk("pixels", b"no image", "image/png")]).body(), images=IMAGES)
+    with pytest.raises(TooLarge, match="decoded"):
+        await read(Upload([model()], [Bulk("pixels", bytes(10_001), "image/png")]).body(), images=IMAGES)
+    document = model(t7FE00010=None, t00420011={"vr": "OB", "BulkDataURI": "d"})
+    (seen,) = await read(Upload([document], [Bulk("d", file, "image/png")]).body(), images=IMAGES)
+    assert value_of(seen, 0x00420011) == file + b"\0" * (len(file) % 2)
 
 
 @pytest.mark.parametrize("given", [None, "text/XML"])
