@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from gateway.services.transcode.targets import is_lossy_target, list_targets
+from gateway.imaging import conversion, decode
+from gateway.imaging.conversion import is_lossy_target
+from gateway.services.transcode.targets import DECODABLE, PRODUCIBLE, list_targets
 
 PREFIX = "1.2.840.10008.1.2"
 BASELINE, RECOMPRESSED = PREFIX + ".4.50", PREFIX + ".4.111"
@@ -28,3 +30,8 @@ def test_a_jpeg_stream_alone_can_be_recompressed() -> None:
 
 def test_nothing_becomes_of_video_or_of_what_is_not_known() -> None:
     assert list_targets(PREFIX + ".4.102") == list_targets("1.2.3") == ()
+
+
+def test_the_tables_are_those_of_the_codecs() -> None:
+    assert PRODUCIBLE == conversion.PRODUCIBLE
+    assert DECODABLE == decode.DECODABLE
