@@ -14,7 +14,6 @@ import pydicom
 from gateway.codecs.reencode import encode_element_header
 from gateway.codecs.transfer_syntax import get_transfer_syntax
 from gateway.errors import ImagingFailed
-from gateway.imaging.conversion import ConvertedFrame
 from gateway.imaging.description import ImageDescription, describe_image
 from gateway.services.transcode.splitter import Head, HeadElement
 
@@ -76,11 +75,20 @@ def describe_values(
 class Compression:
     """What happened to the first frame, for the attributes of lossy compression.
 
-    `is_lossy` where it was compressed with loss now.
+    Parameters
+    ----------
+    native_bytes, before, after : int
+        Its length without compression, as it came, as it is now.
+    was_lossy : bool
+        Its codestream said that it had been compressed with loss.
+    is_lossy : bool
+        It was compressed with loss now.
     """
 
-    first: ConvertedFrame
-    source_bytes: int
+    native_bytes: int
+    before: int
+    after: int
+    was_lossy: bool
     is_lossy: bool
 
 
@@ -111,17 +119,15 @@ def _list_lossy_changes(
     """Say what was lost: before, where the codestream tells and the data set does not, and now."""
     values = head.values
     ratios, methods = _split(values, RATIO), _split(values, METHOD)
-    was_lossy = _read_text(values, LOSSY) == "01"
-    native_bytes = compression.first.native_bytes
     steps = []
-    if compression.first.is_lossy and not was_lossy:
-        steps.append((source.transfer_syntax_uid, compression.source_bytes))
+    if compression.was_lossy and _read_text(values, LOSSY) != "01":
+        steps.append((source.transfer_syntax_uid, compression.before))
     if compression.is_lossy:
-        steps.append((target.transfer_syntax_uid, len(compression.first.data)))
+        steps.append((target.transfer_syntax_uid, compression.after))
     if not steps:
         return {}
     for uid, size in steps:
-        ratios.append(f"{native_bytes / max(size, 1):.4g}")
+        ratios.append(f"{compression.native_bytes / max(size, 1):.4g}")
         methods.append(_name_method(uid))
     changes = {
         LOSSY: _encode_text(LOSSY, "CS", "01"),

@@ -6,7 +6,8 @@ What comes in and what goes out are the same events, so that a response is writt
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from itertools import chain
 
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameEvent, FrameStart
 from gateway.imaging.conversion import plan_conversion
@@ -20,7 +21,7 @@ __all__ = ["iter_converted_frames"]
 async def iter_converted_frames(
     events: AsyncIterator[FrameEvent], transcoder: Transcoder, source: ImageDescription, transfer_syntax_uid: str
 ) -> AsyncGenerator[FrameEvent, None]:
-    """Yield start, one chunk and end of each frame, in order.
+    """Yield start, chunks and end of each frame, in order.
 
     Parameters
     ----------
@@ -58,6 +59,8 @@ async def iter_converted_frames(
         await pipeline.close()
 
 
-async def _take(pipeline: FramePipeline, numbers: deque[int]) -> tuple[FrameEvent, ...]:
-    _, frame = await pipeline.take()
-    return FrameStart(numbers.popleft(), len(frame.data)), FrameChunk(frame.data), FrameEnd()
+async def _take(pipeline: FramePipeline, numbers: deque[int]) -> Iterator[FrameEvent]:
+    frame = await pipeline.take()
+    return chain(
+        (FrameStart(numbers.popleft(), frame.length),), (FrameChunk(piece) for piece in frame.pieces), (FrameEnd(),)
+    )

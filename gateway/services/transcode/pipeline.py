@@ -1,40 +1,82 @@
 """Frames of one image on their way through the worker processes and back, in order.
 
-What bounds the memory of transcoding: two frames are under way, one more is being read. Called by ``transcoder`` and
-``frames``.
+What bounds the memory of transcoding: two frames are under way, one more is being read. Long frames travel through
+shared memory, in both directions, since joining or pickling one would hold the event loop; short ones by the workers'
+socket, which costs less. Called by ``transcoder`` and ``frames``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from gateway.codecs import Buffer
 from gateway.errors import GatewayError, ImagingFailed
 from gateway.imaging.conversion import ConvertedFrame, convert_frame
 from gateway.imaging.description import ImageDescription
 from gateway.imaging.workers import ImagingWorkers
+from gateway.services.rendered.shared_bytes import SharedBytes, Span, read_span, write_all
 from gateway.tasks import cancel_and_wait, start_task
 
-__all__ = ["FramePipeline"]
+__all__ = ["SHARED_FROM", "FramePipeline", "ProducedFrame"]
+
+SHARED_FROM = 1_048_576
+"""Bytes of a frame, before or after, from which it travels through shared memory."""
 
 _IN_FLIGHT = 2
 
 
+@dataclass(frozen=True, slots=True)
+class ProducedFrame:
+    """A frame in its new form.
+
+    Parameters
+    ----------
+    length : int
+        In bytes.
+    pieces : iterable of bytes
+        Iterated once.
+    is_lossy : bool
+        The codestream it was made from says that it had been compressed with loss.
+    native_bytes : int
+        Length of the frame without compression.
+    source_bytes : int
+        Length of what it was made from.
+    """
+
+    length: int
+    pieces: Iterable[bytes]
+    is_lossy: bool
+    native_bytes: int
+    source_bytes: int
+
+
 class FramePipeline:
-    """Frames of one image on their way through the workers, in order, at most two at a time."""
+    """Frames of one image on their way through the workers, in order, at most two at a time.
+
+    Parameters
+    ----------
+    workers : ImagingWorkers
+    source, target : ImageDescription
+        Of the image, and of what it becomes.
+    limit : int
+        Longest frame in bytes.
+    """
 
     def __init__(self, workers: ImagingWorkers, source: ImageDescription, target: ImageDescription, limit: int) -> None:
         self._workers = workers
         self._source = source
         self._target = target
         self._limit = limit
-        self._frame: bytearray | None = None
-        self._tasks: deque[tuple[int, asyncio.Task[ConvertedFrame | GatewayError]]] = deque()
+        self._pieces: list[Buffer] = []
+        self._length = 0
+        self._tasks: deque[asyncio.Task[ProducedFrame | GatewayError]] = deque()
 
     def start(self) -> None:
         """A frame begins."""
-        self._frame = bytearray()
+        self._pieces, self._length = [], 0
 
     def add(self, data: Buffer) -> None:
         """More of the frame.
@@ -44,16 +86,16 @@ class FramePipeline:
         ImagingFailed
             The frame is longer than the limit.
         """
-        assert self._frame is not None
-        if len(self._frame) + len(data) > self._limit:
+        self._length += len(data)
+        if self._length > self._limit:
             raise ImagingFailed(f"a compressed frame is over the limit of {self._limit} bytes")
-        self._frame += data
+        self._pieces.append(data)
 
     def end(self) -> None:
         """The frame is whole: on with it."""
-        assert self._frame is not None
-        frame, self._frame = bytes(self._frame), None
-        self._tasks.append((len(frame), start_task(self._convert(frame), name="transcode")))
+        pieces, length = self._pieces, self._length
+        self._pieces = []
+        self._tasks.append(start_task(self._convert(pieces, length), name="transcode"))
 
     @property
     def is_full(self) -> bool:
@@ -65,28 +107,63 @@ class FramePipeline:
         """Whether every frame has been taken."""
         return not self._tasks
 
-    async def take(self) -> tuple[int, ConvertedFrame]:
-        """Wait for the oldest frame; answer its length before, and what it became.
+    async def take(self) -> ProducedFrame:
+        """Wait for the oldest frame.
 
         Raises
         ------
         ImagingFailed
             It cannot be converted.
         """
-        source_bytes, task = self._tasks.popleft()
-        outcome = await task
+        outcome = await self._tasks.popleft()
         if isinstance(outcome, GatewayError):
             raise outcome
-        return source_bytes, outcome
+        return outcome
 
     async def close(self) -> None:
         """Give up what is under way."""
-        for _, task in self._tasks:
+        for task in self._tasks:
             await cancel_and_wait(task)
 
-    async def _convert(self, frame: bytes) -> ConvertedFrame | GatewayError:
+    async def _convert(self, pieces: list[Buffer], length: int) -> ProducedFrame | GatewayError:
         """The failure of a task that nobody awaits yet is kept; it is no defect to be logged."""
+        is_long = max(length, self._source.frame_bytes) >= SHARED_FROM
         try:
-            return await self._workers.run(convert_frame, self._source, self._target, frame)
+            return await (self._convert_long if is_long else self._convert_short)(pieces, length)
         except GatewayError as error:
             return error
+
+    async def _convert_short(self, pieces: list[Buffer], length: int) -> ProducedFrame:
+        frame = await self._workers.run(convert_frame, self._source, self._target, b"".join(pieces))
+        return ProducedFrame(len(frame.data), (frame.data,), frame.is_lossy, frame.native_bytes, length)
+
+    async def _convert_long(self, pieces: list[Buffer], length: int) -> ProducedFrame:
+        before, after = SharedBytes(), SharedBytes()
+        try:
+            await before.extend(pieces)
+            pieces.clear()
+            frame = await self._workers.run(
+                convert_shared_frame, self._source, self._target, before.path, length, after.path
+            )
+        except BaseException:
+            after.close()
+            raise
+        finally:
+            before.close()
+        return ProducedFrame(after.size, _read_out(after), frame.is_lossy, frame.native_bytes, length)
+
+
+def convert_shared_frame(
+    source: ImageDescription, target: ImageDescription, before: str, length: int, after: str
+) -> ConvertedFrame:
+    """As ``convert_frame``, in a worker process: from one shared memory into another; the data returned is empty."""
+    frame = convert_frame(source, target, read_span(before, Span(0, length)))
+    write_all(after, frame.data)
+    return ConvertedFrame(b"", frame.is_lossy, frame.native_bytes)
+
+
+def _read_out(shared: SharedBytes) -> Iterator[bytes]:
+    try:
+        yield from shared.iter_pieces()
+    finally:
+        shared.close()

@@ -7,6 +7,8 @@ which PS3.5 §A.4 allows. Called by ``transcoder``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from struct import pack
 from typing import Protocol
 
@@ -29,10 +31,10 @@ _SEQUENCE_END = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 class PixelWriter(Protocol):
     """Writes one Pixel Data element."""
 
-    def add(self, frame: bytes) -> list[bytes]:
-        """What can be written once the next frame is there."""
+    def add(self, length: int, pieces: Iterable[bytes]) -> Iterable[bytes]:
+        """What can be written once the next frame, of `length` bytes, is there; to be iterated before the next call."""
 
-    def finish(self) -> list[bytes]:
+    def finish(self) -> Iterable[bytes]:
         """The rest, after the last frame."""
 
 
@@ -63,11 +65,12 @@ class NativeWriter:
         self._bits = 0
         self._bit_count = 0
 
-    def add(self, frame: bytes) -> list[bytes]:
+    def add(self, length: int, pieces: Iterable[bytes]) -> Iterable[bytes]:
         """Append a frame, which begins at a byte boundary and may have to be moved off it."""
         header, self._header = self._header, b""
         if self._frame_bits % 8 == 0:
-            return [header, frame] if header else [frame]
+            return chain((header,), pieces) if header else pieces
+        frame = b"".join(pieces)
         self._bits |= (int.from_bytes(frame, "little") & ((1 << self._frame_bits) - 1)) << self._bit_count
         self._bit_count += self._frame_bits
         whole = self._bit_count // 8
@@ -76,7 +79,7 @@ class NativeWriter:
         self._bit_count -= whole * 8
         return [header + out]
 
-    def finish(self) -> list[bytes]:
+    def finish(self) -> Iterable[bytes]:
         """Write the last bits and the padding."""
         rest = self._bits.to_bytes(1, "little") if self._bit_count else b""
         return [rest + b"\0" * self._padding] if rest or self._padding else []
@@ -90,25 +93,26 @@ class EncapsulatedWriter:
         self._held: list[bytes] | None = []
         self._held_bytes = 0
 
-    def add(self, frame: bytes) -> list[bytes]:
+    def add(self, length: int, pieces: Iterable[bytes]) -> Iterable[bytes]:
         """Append a frame; nothing is written as long as the offset table may still be known in time."""
-        fragment = _encode_item(frame)
+        fragment = chain((_ITEM + pack("<I", length + length % 2),), pieces, (b"\0",) * (length % 2))
         if self._held is None:
-            return [fragment]
-        self._held.append(fragment)
-        self._held_bytes += len(fragment)
-        if len(self._held) == self._number_of_frames:
-            return self._release(_list_offsets(self._held))
-        return self._release(()) if self._held_bytes > MAX_HELD_BYTES else []
+            return fragment
+        self._held_bytes += 8 + length + length % 2
+        if self._held_bytes > MAX_HELD_BYTES:
+            return chain(self._release(()), fragment)
+        self._held.append(b"".join(fragment))
+        return self._release(_list_offsets(self._held)) if len(self._held) == self._number_of_frames else ()
 
-    def finish(self) -> list[bytes]:
+    def finish(self) -> Iterable[bytes]:
         """End the sequence of fragments."""
         return [*self._release(()), _SEQUENCE_END] if self._held is not None else [_SEQUENCE_END]
 
     def _release(self, offsets: tuple[int, ...]) -> list[bytes]:
         held, self._held = self._held or [], None
-        table = _encode_item(pack(f"<{len(offsets)}I", *offsets))
-        return [encode_element_header(0x7FE00010, "OB", UNDEFINED_LENGTH) + table, *held]
+        table = pack(f"<{len(offsets)}I", *offsets)
+        header = encode_element_header(0x7FE00010, "OB", UNDEFINED_LENGTH)
+        return [header + _ITEM + pack("<I", len(table)) + table, *held]
 
 
 def _list_offsets(fragments: list[bytes]) -> tuple[int, ...]:
@@ -117,8 +121,3 @@ def _list_offsets(fragments: list[bytes]) -> tuple[int, ...]:
         offsets.append(position)
         position += len(fragment)
     return tuple(offsets)
-
-
-def _encode_item(data: bytes) -> bytes:
-    padding = b"\0" * (len(data) % 2)
-    return _ITEM + pack("<I", len(data) + len(padding)) + data + padding

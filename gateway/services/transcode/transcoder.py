@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
+from itertools import chain
 
 from gateway.codecs import Buffer
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameStart
@@ -107,7 +108,7 @@ class _Conversion:
             if self._image is not None:
                 await self._image.pipeline.close()
 
-    async def _take(self, part: Part) -> list[Buffer]:
+    async def _take(self, part: Part) -> Iterable[Buffer]:
         """What can be written once `part` is there."""
         match part:
             case Head():
@@ -120,7 +121,7 @@ class _Conversion:
                 self._pipeline.end()
                 return await self._pass_frame() if self._pipeline.is_full else []
             case Tail(data=data):
-                return [*await self._end_pixels(), data]
+                return chain(await self._end_pixels(), (data,))
         return []
 
     async def _begin(self, head: Head) -> list[Buffer]:
@@ -133,28 +134,30 @@ class _Conversion:
         self._image = _Image(source, target, pipeline, make_pixel_writer(target, head.pixel_tag))
         return []
 
-    async def _pass_frame(self) -> list[Buffer]:
+    async def _pass_frame(self) -> Iterable[Buffer]:
         """Write the oldest frame in the pipeline, and before the first one the head."""
         assert self._image is not None
-        source_bytes, frame = await self._image.pipeline.take()
+        frame = await self._image.pipeline.take()
         pieces: list[Buffer] = []
         if (head := self._head) is not None:
             self._head = None
-            compression = Compression(frame, source_bytes, is_lossy_target(self._target_uid))
-            pieces.append(await self._write(rewrite_head(head, self._image.source, self._image.target, compression)))
-        pieces.extend(self._image.writer.add(frame.data))
-        return pieces
+            is_lossy = is_lossy_target(self._target_uid)
+            compression = Compression(
+                frame.native_bytes, frame.source_bytes, frame.length, was_lossy=frame.is_lossy, is_lossy=is_lossy
+            )
+            elements = rewrite_head(head, self._image.source, self._image.target, compression)
+            pieces.append(await self._write(elements))
+        return chain(pieces, self._image.writer.add(frame.length, frame.pieces))
 
-    async def _end_pixels(self) -> list[Buffer]:
+    async def _end_pixels(self) -> Iterable[Buffer]:
         """Write the frames on their way and the end of the pixel data; nothing the second time."""
         if (image := self._image) is None:
             return []
-        pieces: list[Buffer] = []
+        pieces: list[Iterable[Buffer]] = []
         while not image.pipeline.is_empty:
-            pieces.extend(await self._pass_frame())
+            pieces.append(await self._pass_frame())
         self._image = None
-        pieces.extend(image.writer.finish())
-        return pieces
+        return chain(*pieces, image.writer.finish())
 
     async def _write(self, elements: list[HeadElement]) -> bytes:
         written = [

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import ImagingFailed
-from gateway.imaging.conversion import ConvertedFrame
 from gateway.services.transcode.attributes import Compression, describe_values, find_pixel_vr, rewrite_head
 from gateway.services.transcode.splitter import Head, HeadElement
 from tests.support.images import describe
@@ -24,7 +23,7 @@ VALUES = {
     0x00280102: b"\x07\x00",
     0x00280103: b"\x00\x00",
 }
-NO_LOSS = Compression(ConvertedFrame(bytes(10), is_lossy=False, native_bytes=72), 20, is_lossy=False)
+NO_LOSS = Compression(native_bytes=72, before=20, after=10, was_lossy=False, is_lossy=False)
 
 
 def test_values_become_a_description() -> None:
@@ -95,6 +94,6 @@ def test_each_loss_is_added_to_those_told_before() -> None:
 )
 def test_a_loss_before_that_nobody_told_of(uid: str, method: str) -> None:
     source = describe((4, 6), syntax=uid)
-    lossy = replace(NO_LOSS, first=replace(NO_LOSS.first, is_lossy=True))
+    lossy = replace(NO_LOSS, was_lossy=True)
     (element,) = (one for one in rewrite_head(make_head(), source, source, lossy) if one.tag == 0x00282114)
     assert method.encode() in element.encoded

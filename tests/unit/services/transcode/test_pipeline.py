@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import ImagingFailed
+from gateway.imaging.decode import decode_cells
 from gateway.services.transcode.pipeline import FramePipeline
 from gateway.tasks import running_tasks
 from tests.support.converting import InlineWorkers
@@ -44,8 +45,8 @@ async def test_frames_come_in_their_order_two_at_a_time() -> None:
         put(pipeline, image.tobytes())
     assert pipeline.is_full
     for image in images:
-        length, frame = await pipeline.take()
-        assert (length, frame.data) == (54, image.tobytes())
+        frame = await pipeline.take()
+        assert (frame.length, frame.source_bytes, b"".join(frame.pieces)) == (54, 54, image.tobytes())
     assert pipeline.is_empty
 
 
@@ -69,3 +70,23 @@ async def test_closing_gives_up_what_is_under_way() -> None:
     put(pipeline, np.zeros(54, np.uint8).tobytes())
     await pipeline.close()
     assert "transcode" not in running_tasks()
+
+
+async def test_long_frames_travel_through_shared_memory() -> None:
+    workers = InlineWorkers()
+    image = draw((1000, 1100))
+    pipeline = FramePipeline(workers, describe((1000, 1100)), describe((1000, 1100), syntax=RLE), 1 << 24)
+    put(pipeline, image.tobytes())
+    frame = await pipeline.take()
+    pieces = list(frame.pieces)
+    assert workers.calls == ["convert_shared_frame"]
+    assert len(pieces) > 1
+    assert frame.length == sum(len(piece) for piece in pieces)
+    assert np.array_equal(decode_cells(describe((1000, 1100), syntax=RLE), b"".join(pieces)).pixels, image)
+
+
+async def test_a_long_frame_that_fails_is_told_as_well() -> None:
+    pipeline = FramePipeline(InlineWorkers(), describe((1000, 1100), syntax=RLE), describe((1000, 1100)), 1 << 24)
+    put(pipeline, b"no RLE whatever")
+    with pytest.raises(ImagingFailed, match="RLE"):
+        await pipeline.take()
