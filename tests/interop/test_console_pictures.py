@@ -290,6 +290,14 @@ async def test_a_loop_plays_round_and_round_and_fetches_each_frame_once(page: Pa
     assert len(pictures.frames()) == FRAMES
 
 
+async def test_frames_are_counted_where_the_archive_does_not_tell(page: Page) -> None:
+    await open_study(page, "Sample, Number 4")
+    await page.get_by_role("button", name="View").click()
+    await position(page).to_have_text(f"Image 1 of 2, frame 1 of {FRAMES}")
+    await page.keyboard.press("End")
+    await position(page).to_have_text(f"Image 2 of 2, frame {FRAMES} of {FRAMES}")
+
+
 async def test_a_frame_that_cannot_be_had_is_told_and_tried_again(page: Page, pictures: CannedPictures) -> None:
     pictures.failing.add("1.2.3.1.2.2/frames/1/rendered")
     await view(page, CT_STUDY, AXIAL)

@@ -15,12 +15,14 @@ import pytest_asyncio
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.async_api import Browser, Page, Request, Response, expect
+from pydicom.uid import JPEGBaseline8Bit
 
 from gateway.config import BackendSettings
 from gateway.sandbox.studies import write_demo_studies
 from tests.support.browser import open_browser
 from tests.support.peers import LOOPBACK, MoveDestination, OrthancPeer, find_free_port
 from tests.support.running_gateway import RunningGateway, make_settings
+from tests.support.samples import sample_files
 from tests.support.viewer import ViewerPeer
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -42,9 +44,11 @@ READ_CANVAS = """() => {
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    """The demo's files by the name of their study's folder."""
+    """The demo's files by the name of their study's folder, and a loop in JPEG of a real machine."""
     files = write_demo_studies(tmp_path_factory.mktemp("ohif-studies"))
-    return {name: [path for path in files if path.parent.name == name] for name in {path.parent.name for path in files}}
+    names = {path.parent.name for path in files}
+    jpeg = next(path for path in sample_files() if path.name == "examples_ybr_color.dcm")
+    return {"jpeg": [jpeg]} | {name: [path for path in files if path.parent.name == name] for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +180,17 @@ async def test_a_compressed_series_is_shown(page: Page, viewer: ViewerPeer, stud
     await open_series(page, compressed.SeriesDescription)
     await wait_for_picture(page, unlike=first)
     await keep_screenshot(page, "mr")
+
+
+async def test_a_multi_frame_ultrasound_in_jpeg_is_shown(
+    page: Page, viewer: ViewerPeer, studies: dict[str, list[Path]]
+) -> None:
+    loop = pydicom.dcmread(studies["jpeg"][0], stop_before_pixels=True)
+    assert (loop.file_meta.TransferSyntaxUID, loop.NumberOfFrames) == (JPEGBaseline8Bit, 30)
+    await open_study(page, viewer, studies["jpeg"])
+    await wait_for_picture(page)
+    await expect(page.get_by_text("(1/30)")).to_be_visible()
+    await keep_screenshot(page, "us-jpeg")
 
 
 async def test_a_structured_report_is_shown(page: Page, viewer: ViewerPeer, studies: dict[str, list[Path]]) -> None:

@@ -38,11 +38,17 @@ _SERIES = [
     (2, "CT", "Axial 0.5 mm, soft tissue", _CT, 120),
     (1, "SR", "Dose report", _SR, 3),
 ]
-_SERIES_OF_THIRD = [
-    (1, "US", "Apical loop", _US_LOOP, 1),
-    (2, "DOC", "Letter", _PDF, 1),
-    (3, "ECG", "Rhythm", _WAVEFORM, 1),
-]
+_SERIES_OF = {
+    "1.2.3.3": [
+        (1, "US", "Apical loop", _US_LOOP, 1),
+        (2, "DOC", "Letter", _PDF, 1),
+        (3, "ECG", "Rhythm", _WAVEFORM, 1),
+    ],
+    "1.2.3.4": [(1, "US", "Loops of a terse archive", _US_LOOP, 2)],
+}
+_TERSE = "1.2.3.4"
+"""A study whose searches tell neither the number of frames nor their size; metadata do."""
+
 FRAMES = 12
 
 
@@ -77,10 +83,6 @@ def _make_studies() -> list[Model]:
     return named + [make_study(number, {"Alphabetic": f"Sample^Number {number}"}) for number in range(4, 61)]
 
 
-def _list_series(study: str) -> list[tuple[int, str, str, str, int]]:
-    return _SERIES_OF_THIRD if study.endswith(".3") else _SERIES
-
-
 def _make_series(study: str) -> list[Model]:
     return [
         {
@@ -91,15 +93,16 @@ def _make_series(study: str) -> list[Model]:
             "00200011": attribute("IS", number),
             "00201209": attribute("IS", instances),
         }
-        for number, modality, description, _, instances in _list_series(study)
+        for number, modality, description, _, instances in _SERIES_OF.get(study, _SERIES)
     ]
 
 
 def _make_instances(study: str, series: str) -> list[Model]:
-    found = next(it for it in _list_series(study) if series == f"{study}.{it[0]}")
+    found = next(it for it in _SERIES_OF.get(study, _SERIES) if series == f"{study}.{it[0]}")
     sop_class, count = found[3:]
-    size = ([512], [384]) if sop_class in (_CT, _US_LOOP) else ([], [])
-    frames = [FRAMES] if sop_class == _US_LOOP else []
+    tells_size = sop_class in (_CT, _US_LOOP) and study != _TERSE
+    size = ([512], [384]) if tells_size else ([], [])
+    frames = [FRAMES] if sop_class == _US_LOOP and tells_size else []
     return [
         {
             "00080016": attribute("UI", sop_class),
@@ -123,6 +126,7 @@ def _make_metadata(instance: str) -> Model:
         "00100010": attribute("PN", {"Alphabetic": "Doe^Jane", "Ideographic": HOSTILE}),
         "00181063": attribute("DS", 40),
         "00200013": attribute("IS", 1),
+        **({"00280008": attribute("IS", FRAMES)} if instance.startswith(_TERSE) else {}),
         "00281050": attribute("DS", 40, 300),
         "00281051": attribute("DS", 400, 1500),
         "7FE00010": {"vr": "OW", "BulkDataURI": f"bulkdata/{instance}"},
