@@ -14,6 +14,7 @@ asked when the attributes are known. Both are held, within limits. Called by ``p
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -67,10 +68,13 @@ class ReaderLimits:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as stored, in pieces: native and little endian, or its codestream. A video is one, numbered 1."""
+    """One frame as stored, in pieces: native and little endian, or its codestream. A video is one, numbered 1.
+
+    Whoever passes it on takes its pieces away.
+    """
 
     number: int
-    pieces: tuple[Buffer, ...]
+    pieces: deque[Buffer]
 
     @property
     def size(self) -> int:
@@ -199,7 +203,7 @@ class InstanceReader:
                         raise TooLarge("a frame", self._limits.frames)
                     self._pieces.append(data)
                 case FrameEnd():
-                    frames.append(Frame(self._number, tuple(self._pieces)))
+                    frames.append(Frame(self._number, deque(self._pieces)))
                     self._pieces.clear()
         return frames
 

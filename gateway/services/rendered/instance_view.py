@@ -138,9 +138,11 @@ class InstanceView:
 
     def _show(self, frame: Frame, rendition: Rendition) -> Iterator[PictureCall]:
         assert self.facts is not None
-        is_video = self.facts.category is Category.VIDEO
-        for number in self._list_frames(self.facts, rendition) if is_video else (frame.number,):
-            yield self._call(number, make_picture, rendition, (frame,))
+        if self.facts.category is not Category.VIDEO:
+            yield self._call(frame.number, make_picture, rendition, (frame,))
+            return
+        for number in self._list_frames(self.facts, rendition):
+            yield self._call(number, make_picture, rendition, (Frame(frame.number, frame.pieces.copy()),))
 
     def _show_whole(self, held: list[Frame]) -> Iterator[PictureCall]:
         if self.facts is None or self._rendition is None:

@@ -10,6 +10,7 @@ there themselves. Called by ``web/rendered.py`` and ``web/uri.py``. How a pictur
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -173,7 +174,7 @@ class RenderedService:
     async def _perform(self, call: PictureCall) -> Picture:
         given, made = SharedBytes(), SharedBytes()
         try:
-            header = await given.extend((call.header,))
+            header = await given.extend(deque((call.header,)))
             frames = tuple([await given.extend(frame.pieces) for frame in call.frames])
             number = call.frame_number or 0
             handover = Handover(given.path, made.path, header, frames, call.transfer_syntax_uid, number)

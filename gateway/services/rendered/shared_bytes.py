@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Thread
 from typing import Self
@@ -58,11 +59,14 @@ class SharedBytes:
         """Their number."""
         return os.fstat(self._descriptor).st_size
 
-    async def extend(self, pieces: Iterable[Buffer]) -> Span:
-        """Append `pieces`, giving way to others now and then; where they stand."""
+    async def extend(self, pieces: deque[Buffer]) -> Span:
+        """Move `pieces` to the end, giving way to others now and then; where they stand.
+
+        Each is given up as soon as it is written: memory is neither held twice, nor all given back at once.
+        """
         offset = self.size
-        for piece in pieces:
-            view = memoryview(piece)
+        while pieces:
+            view = memoryview(pieces.popleft())
             while len(view):
                 view = view[os.write(self._descriptor, view[:STEP_BYTES]) :]
                 await asyncio.sleep(0)

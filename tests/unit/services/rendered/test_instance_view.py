@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, cast
 
 import pytest
@@ -76,5 +77,7 @@ async def test_a_frame_beyond_the_last() -> None:
 
 
 def test_a_call_does_not_show_pixels() -> None:
-    call = PictureCall(PATH, 1, make_picture, b"secret", (Frame(1, (b"secret",)),), EXPLICIT_VR_LE, RenderParameters())
+    call = PictureCall(
+        PATH, 1, make_picture, b"secret", (Frame(1, deque([b"secret"])),), EXPLICIT_VR_LE, RenderParameters()
+    )
     assert "secret" not in repr(call)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 
 import pytest
 from hypothesis import given
@@ -21,17 +22,17 @@ def count_descriptors() -> int:
 @given(st.lists(st.binary(max_size=50)))
 async def test_what_is_written_is_read(pieces: list[bytes]) -> None:
     shared = SharedBytes()
-    spans = [await shared.extend([piece]) for piece in pieces]
+    spans = [await shared.extend(deque([piece])) for piece in pieces]
     assert [read_span(shared.path, span) for span in spans] == pieces
     assert shared.read() == b"".join(pieces) and shared.size == sum(map(len, pieces))
 
 
 async def test_much_is_written_in_steps_and_read_in_pieces() -> None:
     data = bytes(range(256)) * (STEP_BYTES * 2 // 256) + b"end"
-    shared = SharedBytes()
-    assert await shared.extend([data[:5], memoryview(data)[5:]]) == Span(0, len(data))
-    pieces = list(shared.iter_pieces())
-    assert b"".join(pieces) == data and max(map(len, pieces)) == PIECE_BYTES
+    shared, pieces = SharedBytes(), deque([data[:5], memoryview(data)[5:]])
+    assert await shared.extend(pieces) == Span(0, len(data)) and not pieces
+    found = list(shared.iter_pieces())
+    assert b"".join(found) == data and max(map(len, found)) == PIECE_BYTES
 
 
 def test_another_process_reads_and_writes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from collections import deque
 from io import BytesIO
 
 import numpy as np
@@ -35,7 +36,7 @@ async def test_a_picture_is_made_of_what_is_shared() -> None:
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     write_dataset(buffer, image)
     given, made = SharedBytes(), SharedBytes()
-    header, frame = await given.extend([buffer.getvalue()]), await given.extend([b"\0", b"\xff"])
+    header, frame = await given.extend(deque([buffer.getvalue()])), await given.extend(deque([b"\0", b"\xff"]))
     handover = Handover(given.path, made.path, header, (frame,), "1.2.840.10008.1.2.1", 1)
     make_picture(handover, RenderParameters("image/png"))
     assert np.asarray(Image.open(BytesIO(made.read()))).tolist() == [[0, 255]]
