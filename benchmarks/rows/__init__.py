@@ -14,11 +14,25 @@ from benchmarks.rows import (
     series,
     store,
     sweeps,
+    transcoding,
 )
 from benchmarks.table import Row
 
 __all__ = ["ROWS"]
 
-_SUBJECTS = (series, first_byte, metadata, frames, rendered, search, store, many_clients, memory, idle, sweeps)
+_SUBJECTS = (
+    series,
+    first_byte,
+    metadata,
+    frames,
+    rendered,
+    transcoding,
+    search,
+    store,
+    many_clients,
+    memory,
+    idle,
+    sweeps,
+)
 
 ROWS: tuple[Row, ...] = tuple(row for subject in _SUBJECTS for row in subject.ROWS)

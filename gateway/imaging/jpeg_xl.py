@@ -19,7 +19,7 @@ _CONTAINER = bytes.fromhex("0000000c4a584c200d0a870a")
 _SIZE_WIDTHS = (9, 13, 18, 30)
 # columns for rows, of the ratios that have a number
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
-_EFFORT = 4  # of 9: what is above takes several times as long for some percent
+_EFFORT = 3  # of 9: what is above takes several times as long for some percent
 
 
 def decode_jpeg_xl(description: ImageDescription, data: bytes) -> PixelArray:
