@@ -1,6 +1,6 @@
 #!/bin/bash
 # Install what the tests and benchmarks start beside the gateway: the archives Orthanc and DCMTK's dcmqrscp,
-# a browser with a font, nginx, the command line tools socat, jing and curl, and the viewer OHIF (into .peers/,
+# a browser with a font, nginx, the command line tools socat, jing, curl and unzip, and the viewer OHIF (into .peers/,
 # brought by npm). Does nothing where all are there.
 # Debian and Ubuntu; as root or through sudo. The tests start the archives themselves, on ports of their own,
 # so the packages are kept from starting services.
@@ -20,6 +20,7 @@ gdcmconv                                               libgdcm-tools
 opj_decompress                                         libopenjp2-tools
 djxl                                                   libjxl-tools
 curl                                                   curl
+unzip                                                  unzip
 nginx                                                  nginx-light
 npm                                                    npm
 "
