@@ -78,8 +78,14 @@ def load_font(size: float) -> _Font:
 
 def measure_text(text: str, font: _Font) -> tuple[float, float]:
     """Width and height of the lines of `text` in pixels."""
+    text = _clean(text)
     box = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text, font=font, stroke_width=_RIM)
     return box[2], box[3]
+
+
+def _clean(text: str) -> str:
+    """Lines of printable characters: the layout engine fails on some of the others."""
+    return "\n".join("".join(letter if letter.isprintable() else " " for letter in line) for line in text.splitlines())
 
 
 def draw_text(
@@ -88,7 +94,7 @@ def draw_text(
     """Draw `text` with its upper left corner at `place`, on a rim that sets it off from any background."""
     draw = ImageDraw.Draw(image)
     fill, rim = _choose_inks(image.mode, colour)
-    draw.multiline_text(place, text, fill=fill, font=font, stroke_width=_RIM, stroke_fill=rim)
+    draw.multiline_text(place, _clean(text), fill=fill, font=font, stroke_width=_RIM, stroke_fill=rim)
 
 
 def _choose_inks(mode: str, colour: Colour) -> tuple[int | Colour, int | Colour]:

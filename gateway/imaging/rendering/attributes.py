@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
 
 from gateway.errors import ImagingFailed
@@ -27,10 +27,12 @@ _MOST_KEPT_BYTES = 4 * 1024 * 1024
 _UNREADABLE = (
     ArithmeticError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,
     NotImplementedError,
+    OSError,
     RecursionError,
     TypeError,
     ValueError,

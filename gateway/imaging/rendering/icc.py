@@ -11,7 +11,7 @@ import io
 from PIL import Image, ImageCms
 from pydicom.dataset import Dataset
 
-from gateway.errors import BadParameter
+from gateway.errors import BadParameter, ImagingFailed
 from gateway.imaging.rendering.attributes import find_macro, get_items, get_text
 from gateway.imaging.rendering.element_values import read_octets
 from gateway.imaging.rendering.encoders import CARRIES_PROFILE
@@ -21,6 +21,7 @@ from gateway.imaging.rendering.parameters import IccProfile
 __all__ = ["apply_profile", "check_profile", "find_profile"]
 
 _MOST_BYTES = 4 * 1024 * 1024
+_UNREADABLE = (OSError, ValueError, ImageCms.PyCMSError)
 _NAMED = (IccProfile.SRGB, IccProfile.ADOBERGB, IccProfile.ROMMRGB)
 
 
@@ -57,7 +58,7 @@ def _list_optical_paths(header: Dataset, frame_number: int) -> list[Dataset]:
 def _is_rgb(profile: bytes) -> bool:
     try:
         return _open(profile).profile.xcolor_space.strip() == "RGB"
-    except (OSError, ImageCms.PyCMSError):
+    except _UNREADABLE:
         return False
 
 
@@ -106,5 +107,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _convert(image: Image.Image, source: bytes, target: bytes) -> Image.Image:
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-    converted = ImageCms.profileToProfile(image, _open(source), _open(target), renderingIntent=intent)
+    try:
+        converted = ImageCms.profileToProfile(image, _open(source), _open(target), renderingIntent=intent)
+    except _UNREADABLE as error:
+        raise ImagingFailed("the ICC profile of the image cannot be converted from") from error
     return image if converted is None else converted

@@ -42,9 +42,19 @@ class Palette:
     colours: npt.NDArray[np.uint8] = field(repr=False)
 
     def apply(self, pixels: PixelArray) -> npt.NDArray[np.uint8]:
-        """Stored values of integer type (rows, columns) in, (rows, columns, 3) out."""
-        places = np.clip(pixels.astype(np.int64) - self.first, 0, len(self.colours) - 1)
-        return np.take(self.colours, places, axis=0)
+        """Stored values of integer type in, of any shape; the same shape with three colours out."""
+        if not pixels.size:
+            return np.zeros((*pixels.shape, 3), np.uint8)
+        least, greatest = int(pixels.min()), int(pixels.max())
+        if greatest - least >= _MOST_ENTRIES:
+            return self._take(pixels.astype(np.int64))
+        # looked up once for each value there is: places of eight bytes for each pixel would be the larger part
+        table = self._take(np.arange(least, greatest + 1))
+        offsets = (pixels - pixels.dtype.type(least)).view(f"<u{pixels.dtype.itemsize}") if least else pixels
+        return np.take(table, offsets, axis=0)
+
+    def _take(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        return np.take(self.colours, np.clip(values - self.first, 0, len(self.colours) - 1), axis=0)
 
     def scale(self, values: FloatArray) -> npt.NDArray[np.uint8]:
         """P-Values of 0 to 1 in, spread over all colours (PS3.3 §C.11.13, pseudo-color)."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from gateway.imaging.rendering.annotation import draw_annotation, draw_text, load_font, measure_text
@@ -56,6 +58,15 @@ def test_white_on_a_dark_rim() -> None:
 def test_fonts_are_bounded() -> None:
     small, large = (measure_text("Hg", load_font(size))[1] for size in (-5, 1e6))
     assert 4 < small < large < 200
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(), max_size=12))
+def test_any_text_is_drawn(text: str) -> None:
+    """Lone surrogates, controls, all directions of writing."""
+    font = load_font(12)
+    assert min(measure_text(text, font)) >= 0
+    draw_text(Image.new("L", (40, 20)), (1, 1), text, font)
 
 
 def test_tiny_pictures() -> None:

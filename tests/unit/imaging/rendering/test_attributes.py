@@ -70,3 +70,13 @@ def test_garbage_gives_one_kind_of_error(data: bytes) -> None:
     except ImagingFailed:
         return
     assert isinstance(attributes.get_numbers(header, "WindowCenter"), tuple)
+
+
+def test_values_of_a_wrong_length_count_as_absent() -> None:
+    assert attributes.get_numbers(read(element(0x0028, 0x0010, b"US", b"\1\0\0")), "Rows") == ()
+
+
+def test_sequences_that_end_early_are_no_header() -> None:
+    sequence = bytes.fromhex("0800 1511") + b"SQ\0\0" + b"\xff\xff\xff\xff" + b"\xfe\xff\x00"
+    with pytest.raises(ImagingFailed):
+        attributes.read_header(sequence)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from gateway.errors import BadParameter
+from gateway.errors import BadParameter, ImagingFailed
 from gateway.imaging.rendering.icc import apply_profile, check_profile, find_profile
 from gateway.imaging.rendering.icc_profiles import build_profile
 from gateway.imaging.rendering.parameters import IccProfile
@@ -73,6 +75,23 @@ def test_optical_path_of_the_frame() -> None:
     frames = [make_item(OpticalPathIdentificationSequence=[make_item(OpticalPathIdentifier=n)]) for n in ("2", "1")]
     slide = make_item(OpticalPathSequence=paths, PerFrameFunctionalGroupsSequence=frames)
     assert [find_profile(slide, number, None) for number in (1, 2)] == [ROMM, ADOBE]
+
+
+def test_profiles_without_curves_cannot_be_converted_from() -> None:
+    broken = SRGB.replace(b"para", b"zzzz")
+    assert find_profile(make_item(ICCProfile=broken), 1, None) == broken
+    with pytest.raises(ImagingFailed):
+        apply_profile(RED, broken, IccProfile.ADOBERGB, "image/png")
+
+
+@given(st.integers(0, len(SRGB) - 1), st.binary(min_size=1, max_size=6))
+def test_overwritten_profiles_give_a_picture_or_one_kind_of_error(place: int, bad: bytes) -> None:
+    broken = SRGB[:place] + bad + SRGB[place + len(bad) :]
+    own = find_profile(make_item(ICCProfile=broken), 1, None)
+    try:
+        assert apply_profile(RED, own, IccProfile.ROMMRGB, "image/png")[1] == ROMM
+    except ImagingFailed:
+        assert own is not None
 
 
 @pytest.mark.parametrize("profile", [b"", b"rubbish.", SRGB[:100], bytes(5 * 1024 * 1024)])

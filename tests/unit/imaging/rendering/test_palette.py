@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import _expand_segmented_lut
 
 from gateway.errors import ImagingFailed
-from gateway.imaging.rendering.palette import expand_segments, read_palette
+from gateway.imaging.rendering.palette import Palette, expand_segments, read_palette
 
 
 def make_palette(planes: list[bytes], descriptor: list[int], *, segmented: bool = False) -> Dataset:
@@ -50,6 +50,17 @@ def test_scaled_over_all_colours() -> None:
     palette = read_palette(make_palette([b"\x00\x10\x20\x30"] * 3, [4, 0, 8]))
     assert palette is not None
     assert palette.scale(np.array([0.0, 0.34, 1.0, np.nan]))[:, 0].tolist() == [0, 0x10, 0x30, 0]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32])
+def test_any_type_of_pixels(kind: type) -> None:
+    palette = Palette(-5, np.stack([np.arange(200, dtype=np.uint8)] * 3, axis=-1))
+    ends = np.iinfo(kind)
+    pixels = np.array([[ends.min, 0, 100, ends.max]], kind)
+    levels = [min(max(int(value) + 5, 0), 199) for value in pixels[0]]
+    assert palette.apply(pixels)[0, :, 0].tolist() == levels
+    assert palette.apply(pixels[:, 1:3])[0, :, 0].tolist() == levels[1:3]
+    assert palette.apply(pixels[:, :0]).shape == (1, 0, 3)
 
 
 def test_no_palette_and_broken_ones() -> None:

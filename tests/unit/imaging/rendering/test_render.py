@@ -184,6 +184,38 @@ def test_overwritten_headers_give_a_picture_or_a_gateway_error(place: int, bad: 
         pass
 
 
+def make_state_with_everything() -> bytes:
+    graphic = make_item(
+        GraphicType="CIRCLE", GraphicData=[1, 1, 2, 2], GraphicAnnotationUnits="PIXEL", GraphicFilled="N"
+    )
+    text = make_item(UnformattedTextValue="T", AnchorPoint=[1, 1], AnchorPointAnnotationUnits="DISPLAY")
+    area = make_item(DisplayedAreaTopLeftHandCorner=[1, 1], DisplayedAreaBottomRightHandCorner=[6, 4],
+                     PresentationSizeMode="MAGNIFY", PresentationPixelMagnificationRatio=2.0)  # fmt: skip
+    item = make_item(GraphicLayer="A", GraphicObjectSequence=[graphic], TextObjectSequence=[text])
+    return make_state(
+        ImageRotation=90, ImageHorizontalFlip="Y", DisplayedAreaSelectionSequence=[area], RescaleSlope="1",
+        SoftcopyVOILUTSequence=[make_item(WindowCenter="1", WindowWidth="5")], PresentationLUTShape="INVERSE",
+        GraphicAnnotationSequence=[item], GraphicLayerSequence=[make_item(GraphicLayer="A", GraphicLayerOrder=1)],
+        ShutterShape="CIRCULAR", CenterOfCircularShutter=[2, 2], RadiusOfCircularShutter=2,
+    )  # fmt: skip
+
+
+STATE = make_state_with_everything()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, len(STATE) - 1), st.binary(min_size=1, max_size=8))
+def test_overwritten_states_give_a_picture_or_one_kind_of_error(place: int, bad: bytes) -> None:
+    broken = STATE[:place] + bad + STATE[place + len(bad) :]
+    try:
+        picture = render_frame(
+            make_source(RAMP), RenderParameters(presentation_state=broken, viewport=Viewport(64, 64))
+        )
+    except ImagingFailed:
+        return
+    assert max(picture.width, picture.height) <= 64
+
+
 def make_header_with_everything() -> Dataset:
     return make_item(
         SOPClassUID="1.2.840.10008.5.1.4.1.1.7", SOPInstanceUID="1.2", PatientName="A^B", Rows=2, Columns=2,
