@@ -428,12 +428,12 @@ class TestMove:
             async def script(peer: PeerAssociation) -> None:
                 request = await begin_move(peer)
                 for _ in range(10):
-                    await asyncio.sleep(0.03)
+                    await asyncio.sleep(0.15)
                     await peer.respond(request, 0xFF00)
                 await peer.respond(request, 0, completed_suboperations=0)
 
             async with associated(script) as (association, _):
-                times = RetrieveTimes(0.2, LONG_S, 0.01)
+                times = RetrieveTimes(1.0, LONG_S, 0.01)
                 async with move(association, encode_nothing, destination.register(), times) as retrieval:
                     assert await read_all(retrieval) == {}
                     assert retrieval.outcome is not None
