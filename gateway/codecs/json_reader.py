@@ -39,8 +39,8 @@ def read_json_models(document: bytes, charset: str | None = None) -> Iterator[Mo
     Raises
     ------
     DecodeError
-        No JSON, a name given twice in an object, nested deeper than can be read, a million objects and more, or
-        something else than objects.
+        No JSON, a name given twice in an object, nested deeper than can be read, a million objects or two million
+        arrays, or something else than objects.
     """
     codec = _CHARSETS.get(charset.lower() if charset else None)
     if codec is None:
@@ -56,6 +56,8 @@ def read_json_models(document: bytes, charset: str | None = None) -> Iterator[Mo
 
 
 def _read(text: str) -> Iterator[Model]:
+    if text.count("[") > 2 * _MAX_OBJECTS:
+        raise DecodeError(f"more than {2 * _MAX_OBJECTS} arrays")
     decoder = json.JSONDecoder(object_pairs_hook=_ObjectMaker().make, parse_constant=_refuse_constant)
     place = _skip_blanks(text, 0)
     is_array = text[place : place + 1] == "["

@@ -21,6 +21,7 @@ __all__ = ["read_native_xml"]
 Model = dict[str, Any]
 
 _MAX_DEPTH = 32
+_MAX_TAGS = 750_000  # in ordinary documents there is one in 30 bytes; empty elements cost a hundred times their length
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _FIRST_BLOCK, _LAST_BLOCK = 0x10, 0xFF
 _INTEGERS = frozenset({"SL", "SS", "SV", "UL", "US", "UV"})
@@ -49,8 +50,11 @@ def read_native_xml(document: bytes) -> Model:
     Raises
     ------
     DecodeError
-        Not well-formed, with a document type declaration, or not a Native DICOM Model; `path` names the tag.
+        Not well-formed, with a document type declaration, with 750,000 tags and more, or not a Native DICOM Model;
+        `path` names the tag.
     """
+    if document.count(b"<") > _MAX_TAGS:
+        raise DecodeError(f"more than {_MAX_TAGS} tags")
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
     )

@@ -186,3 +186,8 @@ def test_garbage_gives_one_kind_of_error() -> None:
             read_native_xml(bytes(damaged))
         except DecodeError:
             pass
+
+
+def test_documents_made_to_cost_are_refused_unread() -> None:
+    with pytest.raises(DecodeError, match="tags"):
+        read_native_xml(document("<Item/>" * 750_000))
