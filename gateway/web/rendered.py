@@ -18,23 +18,28 @@ from gateway.imaging.rendering.parameters import (
     parse_viewport,
     parse_window,
 )
-from gateway.resources import Level, ResourcePath, parse_frame_list
+from gateway.resources import Level, ResourcePath, is_valid_uid, parse_frame_list
 from gateway.services.rendered.rendition import RenderRequest
 from gateway.web.backends import BackendServices
 from gateway.web.conditional import answer_unchanged
 from gateway.web.negotiation import negotiate_rendered
 from gateway.web.pictures import FormChooser, ThumbnailChooser, send_pictures, warn_of_annotations
-from gateway.web.retrieve_answers import RetrieveAnswers, read_accept, read_path
+from gateway.web.retrieve_answers import RetrieveAnswers, Validity, read_accept, read_path
 
-__all__ = ["THUMBNAIL_SIDE", "RenderedHandlers", "read_query"]
+__all__ = ["THUMBNAIL_SIDE", "RenderedHandlers", "read_companion", "read_query"]
 
 THUMBNAIL_SIDE = 256
 """Pixels of the longer side of a thumbnail, where the client names no viewport."""
 
 MAX_THUMBNAIL_SIDE = 1_024
 
-PARAMETERS = frozenset({"annotation", "iccprofile", "quality", "viewport", "window"})
-"""Parameters of rendered resources (PS3.18 §8.3.5.1)."""
+COMPANIONS = ("presentation", "segmentation")
+
+PARAMETERS = frozenset(
+    {"annotation", "iccprofile", "quality", "viewport", "window"}
+    | {f"{kind}{ending}" for kind in COMPANIONS for ending in ("UID", "SeriesUID")}
+)
+"""Parameters of rendered resources (PS3.18 §8.3.5.1); those that name instances are of the URI service, or our own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,17 @@ class RenderedHandlers:
         """A study, a series, an instance or frames as pictures (§10.4.1.1.3)."""
         path, frames = _read_target(request)
         accepted = negotiate_rendered(*read_accept(request), require_accept=self._answers.require_accept)
-        look = read_look(read_query(request.rel_url.raw_query_string, PARAMETERS))
+        query = read_query(request.rel_url.raw_query_string, PARAMETERS)
+        look = read_look(query)
+        state, segmentation = (read_companion(query, path, kind, excludes=("window",)) for kind in COMPANIONS)
         alone = path.level is Level.IMAGE
         chooser = FormChooser(accepted, look.parameters, frame_count=len(frames), alone=alone)
-        validity = await self._answers.find_validity(request, path)
+        is_by_itself = state is None and segmentation is None
+        validity = await self._answers.find_validity(request, path) if is_by_itself else Validity()
         if validity.is_unchanged:
             return answer_unchanged(validity.headers)
-        pictures = self._backend.rendered.iter_pictures(RenderRequest(path, chooser.decide, look.parameters, frames))
+        wanted = RenderRequest(path, chooser.decide, look.parameters, frames, state, segmentation)
+        pictures = self._backend.rendered.iter_pictures(wanted)
         warning = warn_of_annotations(look.unsupported, self._answers.find_url(request))
         return await send_pictures(request, pictures, chooser, self._answers, {**validity.headers, **warning})
 
@@ -117,6 +126,37 @@ def read_look(query: Mapping[str, str]) -> _Look:
         iccprofile=parse_iccprofile(query["iccprofile"]) if "iccprofile" in query else None,
     )
     return _Look(parameters, unsupported)
+
+
+def read_companion(
+    query: Mapping[str, str], path: ResourcePath, kind: str, *, excludes: Collection[str] = ()
+) -> ResourcePath | None:
+    """Where an instance of the same study is that shall be applied to the one at `path`; None where none is named.
+
+    Parameters
+    ----------
+    kind
+        ``presentation`` or ``segmentation``: ``presentationSeriesUID`` and ``presentationUID`` come together.
+    excludes
+        Parameters that cannot be given beside a presentation state.
+
+    Raises
+    ------
+    BadParameter
+        One UID without the other, for more than an instance, or beside a parameter that excludes it (§9.5.1.2.7).
+    """
+    names = (f"{kind}SeriesUID", f"{kind}UID")
+    if not any(name in query for name in names):
+        return None
+    if path.level is not Level.IMAGE:
+        raise BadParameter(names[1], "is for one instance")
+    for name in excludes if kind == "presentation" else ():
+        if name in query:
+            raise BadParameter(name, "is not for a presentation state")
+    for name in names:
+        if not is_valid_uid(query.get(name, "")):
+            raise BadParameter(name, "not a UID" if name in query else "is missing")
+    return path.with_instance(query[names[0]], query[names[1]])
 
 
 def read_thumbnail_viewport(query: Mapping[str, str]) -> Viewport:

@@ -32,7 +32,7 @@ from gateway.web.conditional import answer_unchanged
 from gateway.web.conversions import ALL_TARGETS
 from gateway.web.negotiation import AcceptableInstances, AcceptableRendered, RenderedCategory, negotiate_rendered
 from gateway.web.pictures import FormChooser, send_pictures, warn_of_annotations
-from gateway.web.rendered import read_query
+from gateway.web.rendered import read_companion, read_query
 from gateway.web.retrieve_answers import RetrieveAnswers, Validity, read_accept
 from gateway.web.streaming import Part, ResponseHead
 from gateway.web.transfer_demands import demand_instances
@@ -48,6 +48,7 @@ _PARAMETERS = frozenset(
     | {"rows", "columns", "region", "windowCenter", "windowWidth", "frameNumber"}
     | {"presentationUID", "presentationSeriesUID", *_REQUIRED}
 )
+_NOT_WITH_A_STATE = ("windowCenter", "windowWidth", "frameNumber")
 _NEVER_SENT = frozenset({IMPLICIT_VR_LE, EXPLICIT_VR_BE})  # PS3.18 §8.7.3
 _RENDERED = frozenset((*STILLS, *ANIMATIONS, *VIDEOS, *REPORTS))
 _FORBIDDEN = ("transfer-syntax", "charset")  # as parameters of media types, §9.1.2.2.1
@@ -122,7 +123,7 @@ class UriHandlers:
         accepted = negotiate_rendered(header, wished, require_accept=self._answers.require_accept)
         parameters, unsupported = read_look(query)
         frame = _read_frame_number(query)
-        state = _read_state(query, path)
+        state = read_companion(query, path, "presentation", excludes=_NOT_WITH_A_STATE)
         chooser = UriChooser(accepted, parameters, frame)
         validity = await self._answers.find_validity(request, path) if state is None else Validity()
         if validity.is_unchanged:
@@ -281,19 +282,3 @@ def _read_frame_number(query: Mapping[str, str]) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS and int(text) > 0):
         raise BadParameter("frameNumber", "must be a positive integer")
     return int(text)
-
-
-def _read_state(query: Mapping[str, str], path: ResourcePath) -> ResourcePath | None:
-    """Where the presentation state is, which is of the same study.
-
-    Raises
-    ------
-    BadParameter
-        One UID without the other, or beside a parameter that excludes it (§9.5.1.2.7).
-    """
-    if "presentationUID" not in query and "presentationSeriesUID" not in query:
-        return None
-    for name in ("windowCenter", "windowWidth", "frameNumber"):
-        if name in query:
-            raise BadParameter(name, "is not for a presentation state")
-    return _read_path({**query, "studyUID": path.study}, "studyUID", "presentationSeriesUID", "presentationUID")

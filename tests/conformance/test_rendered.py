@@ -15,10 +15,12 @@ from pydicom.uid import (
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
     GrayscaleSoftcopyPresentationStateStorage,
+    SegmentationStorage,
 )
 
 from gateway.sandbox import SandboxArchive
 from tests.support.conformance_site import Site, open_site
+from tests.support.rendered_site import make_groups
 from tests.support.small_archive import (
     BIG_ENDIAN,
     CT,
@@ -43,6 +45,7 @@ SHADES = f"/studies/{ROOT}/series/{ROOT}.1/instances/{ROOT}.1.1"
 """8 bits, 20 columns by 10 rows: left half 0, right half 200; above the middle 50 more."""
 STATE = f"/studies/{ROOT}/series/{ROOT}.2/instances/{ROOT}.2.1"
 """A presentation state that inverts the image before."""
+SEGMENTS = f"/studies/{ROOT}/series/{ROOT}.5/instances/{ROOT}.5.1"
 SR = f"/studies/{ROOT}/series/{ROOT}.3/instances/{ROOT}.3.1"
 PDF = f"/studies/{ROOT}/series/{ROOT}.4/instances/{ROOT}.4.1"
 DOCUMENT = b"%PDF-1.4\n1 0 obj << >> endobj\ntrailer << >>\n%%EOF\n"
@@ -86,6 +89,27 @@ def make_state() -> Dataset:
     return state
 
 
+def make_segmentation() -> Dataset:
+    """One segment over the right half of the image."""
+    segmentation, segment = make_instance(f"{ROOT}.5.1", SegmentationStorage, Modality="SEG"), Dataset()
+    segment.SegmentNumber, segment.SegmentLabel = 1, "right"
+    segment.RecommendedDisplayCIELabValue = [34885, 53485, 50171]  # red
+    segmentation.SegmentSequence, segmentation.SegmentationType = [segment], "BINARY"
+    [group] = make_groups(f"{ROOT}.1.1")
+    identification = Dataset()
+    identification.ReferencedSegmentNumber = 1
+    group.SegmentIdentificationSequence = [identification]
+    segmentation.PerFrameFunctionalGroupsSequence = [group]
+    segmentation.SamplesPerPixel, segmentation.PhotometricInterpretation = 1, "MONOCHROME2"
+    segmentation.Rows, segmentation.Columns, segmentation.NumberOfFrames = 10, 20, 1
+    segmentation.BitsAllocated = segmentation.BitsStored = 1
+    segmentation.HighBit, segmentation.PixelRepresentation = 0, 0
+    bits = np.zeros((10, 20), np.uint8)
+    bits[:, 10:] = 1
+    segmentation.add_new(0x7FE00010, "OB", np.packbits(bits, bitorder="little").tobytes() + b"\0")
+    return segmentation
+
+
 def make_report() -> Dataset:
     report, text = make_instance(f"{ROOT}.3.1", BasicTextSRStorage, Modality="SR"), Dataset()
     text.RelationshipType, text.ValueType, text.TextValue = "CONTAINS", "TEXT", "Nothing <of> note"
@@ -99,12 +123,15 @@ def make_document() -> Dataset:
     return document
 
 
+MADE = (make_shades(), make_state(), make_report(), make_document(), make_segmentation())
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A gateway over an archive with one study: an image, a presentation state, a report and a document."""
     folder = tmp_path_factory.mktemp("pictures")
     with SandboxArchive(folder / "archive") as archive:
-        for number, instance in enumerate((make_shades(), make_state(), make_report(), make_document())):
+        for number, instance in enumerate(MADE):
             path = Path(folder, f"{number}.dcm")
             path.write_bytes(encode_file(instance, ExplicitVRLittleEndian))
             archive.index.add_file(path)
@@ -183,6 +210,7 @@ def test_parts_of_a_study_have_types_of_their_own(pictures: Site) -> None:
     response = pictures.get(f"/studies/{ROOT}/rendered", "*/*")
     assert sorted(part.content_type for part in response.parts) == [
         "application/pdf",
+        "image/jpeg",
         "image/jpeg",
         "text/html; charset=utf-8",
     ]
@@ -299,7 +327,26 @@ def test_unknown_parameters_are_ignored(pictures: Site) -> None:
     assert (render(pictures, "contrast=5&Window=x") == draw_shades()).all()
 
 
-# --- presentation states, reports, documents ---
+# --- presentation states, segmentations, reports, documents ---
+
+
+def test_a_segmentation_over_its_image(pictures: Site) -> None:
+    """A parameter of our own, named like those of presentation states in §9.5."""
+    query = f"segmentationSeriesUID={ROOT}.5&segmentationUID={ROOT}.5.1"
+    picture = np.asarray(open_picture(pictures.get(f"{SHADES}/rendered?{query}", "image/png")).convert("RGB"))
+    left, right = picture[:, :10].astype(int), picture[:, 10:].astype(int)
+    assert (left[..., 0] == draw_shades()[:, :10]).all() and (left[..., 0] == left[..., 1]).all()
+    assert (right[..., 0] > right[..., 1] + 50).all()
+    alone = np.asarray(open_picture(pictures.get(f"{SEGMENTS}/rendered", "image/png")).convert("RGB"))
+    assert (alone[:, :10] == 0).all() and (alone[:, 10:, 0] > 200).all()
+    assert pictures.get(f"{SHADES}/rendered?{query}9", "image/png").status == 400
+
+
+def test_a_presentation_state_by_parameter(pictures: Site) -> None:
+    query = f"presentationSeriesUID={ROOT}.2&presentationUID={ROOT}.2.1"
+    assert (render(pictures, query) == 255 - draw_shades()).all()
+    assert pictures.get(f"{SHADES}/rendered?{query}&window=1,2,linear", "image/png").status == 400
+    assert pictures.get(f"/studies/{ROOT}/rendered?{query}", "*/*").status == 400
 
 
 def test_a_presentation_state_shows_its_image(pictures: Site) -> None:

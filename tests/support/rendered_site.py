@@ -22,11 +22,28 @@ from gateway.services.rendered.rendition import Picture, RenderRequest, Renditio
 from gateway.services.rendered.service import RenderedService
 from gateway.services.rendered.shared_bytes import write_all
 from gateway.services.rendered.turns import Turns
-from gateway.services.rendered.worker_calls import Handover, make_animation, make_document, make_picture
+from gateway.services.rendered.worker_calls import (
+    Handover,
+    find_frames_over,
+    make_animation,
+    make_document,
+    make_picture,
+)
 from tests.support.retrieve_site import Site, open_site
 from tests.unit.sandbox.conftest import make_instance, save
 
-__all__ = ["GSPS", "SR", "FakeWorkers", "RenderedSite", "collect", "decide_as", "open_rendered_site", "refer", "tell"]
+__all__ = [
+    "GSPS",
+    "SR",
+    "FakeWorkers",
+    "RenderedSite",
+    "collect",
+    "decide_as",
+    "make_groups",
+    "open_rendered_site",
+    "refer",
+    "tell",
+]
 
 GSPS, SR = "1.2.840.10008.5.1.4.1.1.11.1", "1.2.840.10008.5.1.4.1.1.88.11"
 LIMITS = ReaderLimits(header=1_000_000, document=1_000_000, frames=10_000_000)
@@ -48,8 +65,8 @@ class FakeWorkers:
 
     async def run(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Any:
         self.calls.append(function)
-        if function is list_references:
-            return list_references(*arguments)
+        if function in (list_references, find_frames_over):
+            return function(*arguments)
         handover, parameters = arguments
         draw = {make_picture: self._draw, make_animation: self._animate, make_document: self._write}[function]
         write_all(handover.made, json.dumps(draw(handover, parameters)).encode())
@@ -63,6 +80,8 @@ class FakeWorkers:
             shown["state"] = _name(parameters.presentation_state)
         if parameters.superimposed is not None:
             shown["above"] = _name(parameters.superimposed.header)
+        if parameters.segmentations:
+            shown["over"] = [[_name(it.header), it.frame_number, it.frame.hex()] for it in parameters.segmentations]
         return shown
 
     def _animate(self, handover: Handover, parameters: RenderParameters) -> Any:
@@ -110,6 +129,18 @@ async def open_rendered_site(
         drawing = workers or FakeWorkers()
         service = RenderedService(site.retrieve, site.inventories, drawing, Turns(), limits)
         yield RenderedSite(site, service, drawing, folder)
+
+
+def make_groups(*drawn_on: str) -> list[Dataset]:
+    """The Per-frame Functional Groups Sequence of a segmentation whose frames were drawn on these instances."""
+    groups = []
+    for uid in drawn_on:
+        source, derivation, group = Dataset(), Dataset(), Dataset()
+        source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", uid
+        derivation.SourceImageSequence = [source]
+        group.DerivationImageSequence = [derivation]
+        groups.append(group)
+    return groups
 
 
 def refer(series: str, *images: tuple[str, list[int]]) -> Dataset:

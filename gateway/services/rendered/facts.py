@@ -14,7 +14,7 @@ from typing import Self
 from gateway.codecs.transfer_syntax import get_transfer_syntax
 from gateway.errors import DecodeError
 
-__all__ = ["FACTS", "Category", "InstanceFacts", "is_presentation_state", "is_text"]
+__all__ = ["FACTS", "SEGMENTATIONS", "Category", "InstanceFacts", "is_presentation_state", "is_text"]
 
 SOP_CLASS, MODALITY, REPRESENTATIVE_FRAME = 0x00080016, 0x00080060, 0x00286010
 FRAMES, ROWS, COLUMNS = 0x00280008, 0x00280010, 0x00280011
@@ -25,6 +25,9 @@ FACTS = frozenset(
     | {DOCUMENT_TYPE}
 )
 """The attributes, at the top of the data set, that facts are made of."""
+
+SEGMENTATIONS = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
+"""Classes whose frames lie over those of images: Segmentation and Label Map Segmentation."""
 
 MOST_DIGITS = 12
 

@@ -54,6 +54,8 @@ class RenderRequest:
         Numbers of frames of the instance, ascending from 1; none where the rendition decides.
     state
         Of a presentation state to be applied to the instance.
+    segmentation
+        Of a segmentation to be drawn over the instance, where it was drawn on it.
     """
 
     path: ResourcePath
@@ -61,6 +63,7 @@ class RenderRequest:
     parameters: RenderParameters = RenderParameters()
     frames: tuple[int, ...] = ()
     state: ResourcePath | None = None
+    segmentation: ResourcePath | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from gateway.errors import (
 )
 from gateway.imaging.rendering.parameters import FrameSource
 from gateway.resources import Level, ResourcePath
-from gateway.services.rendered.facts import Category, InstanceFacts, is_presentation_state
+from gateway.services.rendered.facts import SEGMENTATIONS, Category, InstanceFacts, is_presentation_state
 from gateway.services.rendered.instance_reader import ChooseFrames, Frame, InstanceReader, ReaderLimits
 from gateway.services.rendered.instance_view import InstanceView, PictureCall
 from gateway.services.rendered.presented import decide_presented, list_presented, locate
@@ -42,7 +42,7 @@ from gateway.services.rendered.run_ahead import run_ahead
 from gateway.services.rendered.selection import choose_representative
 from gateway.services.rendered.shared_bytes import SharedBytes
 from gateway.services.rendered.turns import Turns
-from gateway.services.rendered.worker_calls import Handover
+from gateway.services.rendered.worker_calls import Handover, find_frames_over
 from gateway.services.retrieve.inventories import Inventories
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED
@@ -114,7 +114,7 @@ class RenderedService:
         NotAcceptable
             Nothing of it has a form that the client takes.
         BadParameter
-            The presentation state that is to be applied is none, or does not exist.
+            The presentation state or segmentation that is to be applied is none, or does not exist.
         ImagingFailed, DecodeError, TooLarge
             An instance cannot be rendered; of a study or series, none can.
         TooBusy
@@ -159,12 +159,13 @@ class RenderedService:
         if request.state is not None:
             parameters = replace(request.parameters, presentation_state=await self._fetch_state(request.state))
             request = replace(request, parameters=parameters, state=None)
+        over = None if request.segmentation is None else await self._open_segmentation(request.segmentation)
         view: InstanceView | None = None
         async with self._retrieve.open_instances(request.path, AS_STORED) as instances:
             async for instance in instances:
                 view = InstanceView(instance, request, self._limits, self._retrieve.association_cost)
                 async for call in view.iter_calls():
-                    yield partial(self._perform, call)
+                    yield partial(self._perform, call) if over is None else partial(self._perform_over, call, over)
                 if view.is_cut:
                     break
         if view is not None and view.facts is not None and view.facts.category is Category.PRESENTATION_STATE:
@@ -185,6 +186,30 @@ class RenderedService:
         finally:
             given.close()
         return Picture(call.path, call.frame_number, call.parameters.media_type, made)
+
+    # --- segmentations over images ---
+
+    async def _open_segmentation(self, path: ResourcePath) -> _Segmentation:
+        try:
+            gathered = await self._gather(path, lambda _: ())
+        except UnknownResource as error:
+            raise BadParameter("segmentationUID", "there is no such segmentation") from error
+        if gathered.facts.sop_class_uid not in SEGMENTATIONS:
+            raise BadParameter("segmentationUID", "is no segmentation")
+        return _Segmentation(path, bytes(gathered.header))
+
+    async def _perform_over(self, call: PictureCall, segmentation: _Segmentation) -> Picture:
+        """Fetch the frames that lie over the one to be shown, and render both."""
+        instance, number = call.path.instance or "", call.frame_number or 1
+        numbers = await self._workers.run(find_frames_over, segmentation.header, instance, number)
+        if numbers:
+            gathered = await self._gather(segmentation.path, lambda _: numbers)
+            sources = tuple(
+                FrameSource(segmentation.header, gathered.transfer_syntax_uid, b"".join(frame.pieces), frame.number)
+                for frame in gathered.frames
+            )
+            call = replace(call, parameters=replace(call.parameters, segmentations=sources))
+        return await self._perform(call)
 
     # --- presentation states ---
 
@@ -232,6 +257,12 @@ class RenderedService:
                     pass  # the archive hears that it was taken
         assert reader.facts is not None
         return _Gathered(reader.facts, instance.delivered_syntax, reader.header, frames)
+
+
+@dataclass(frozen=True, slots=True)
+class _Segmentation:
+    path: ResourcePath
+    header: bytes
 
 
 @dataclass(frozen=True, slots=True)

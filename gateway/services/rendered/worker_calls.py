@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gateway.imaging.rendering.parameters import FrameSource, RenderParameters
 from gateway.services.rendered.shared_bytes import Span, read_span, write_all
 
-__all__ = ["Handover", "make_animation", "make_document", "make_picture"]
+__all__ = ["Handover", "find_frames_over", "make_animation", "make_document", "make_picture"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +69,10 @@ def make_document(handover: Handover, parameters: RenderParameters) -> None:
     from gateway.imaging.documents.render import render_document
 
     write_all(handover.made, render_document(handover.read_header(), parameters.media_type))
+
+
+def find_frames_over(header: bytes, instance_uid: str, frame_number: int) -> list[int]:
+    """Which frames of a segmentation lie over a frame of an image; as ``find_segmentation_frames``."""
+    from gateway.imaging.rendering.segmentation import find_segmentation_frames
+
+    return find_segmentation_frames(header, instance_uid, frame_number)

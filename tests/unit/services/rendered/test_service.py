@@ -32,6 +32,7 @@ from tests.support.rendered_site import (
     RenderedSite,
     collect,
     decide_as,
+    make_groups,
     open_rendered_site,
     refer,
     tell,
@@ -41,6 +42,7 @@ from tests.support.retrieve_site import INSTANCE, METHODS, SERIES, STUDY
 EACH, ONE, WHOLE = decide_as(Showing.EACH_FRAME), decide_as(Showing.ONE_FRAME), decide_as(Showing.WHOLE)
 LOOP = ResourcePath("1.2.5", "1.2.5.1", "1.2.5.1.1")
 STATE = ResourcePath("1.2.5", "1.2.5.2", "1.2.5.2.1")
+SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 RLE, MPEG4 = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.102"
 FRAMES = [bytes([number]) * 128 for number in (1, 2, 3, 4, 5)]
 
@@ -279,6 +281,23 @@ async def test_a_state_that_is_applied_to_an_instance(tmp_path: Path) -> None:
         for wrong in (LOOP, replace(STATE, instance="1.2.5.2.9")):
             with pytest.raises(BadParameter, match="presentationUID"):
                 await collect(site, replace(request, state=wrong))
+        await site.site.check_clean()
+
+
+async def test_a_segmentation_lies_over_the_images_it_was_drawn_on(tmp_path: Path) -> None:
+    async with open_rendered_site(tmp_path) as site:
+        groups = make_groups("1.2.1.1.2", "1.2.1.1.9", "1.2.1.1.2")
+        frames = {"NumberOfFrames": 3, "BitsAllocated": 8, "PixelData": b"".join(bytes([n]) * 64 for n in (1, 2, 3))}
+        site.add("1.2.1.3.1", SOPClassUID=SEG, Modality="SEG", PerFrameFunctionalGroupsSequence=groups, **frames)
+        over = ResourcePath("1.2.1", "1.2.1.3", "1.2.1.3.1")
+        [shown] = tell(await collect(site, RenderRequest(INSTANCE, EACH, segmentation=over)))
+        assert shown["over"] == [["1.2.1.3.1", 1, "01" * 64], ["1.2.1.3.1", 3, "03" * 64]]
+        beside = replace(INSTANCE, instance="1.2.1.1.1")
+        [other] = tell(await collect(site, RenderRequest(beside, EACH, segmentation=over)))
+        assert "over" not in other
+        for wrong in (INSTANCE, replace(over, instance="1.2.1.3.9")):
+            with pytest.raises(BadParameter, match="segmentationUID"):
+                await collect(site, RenderRequest(INSTANCE, EACH, segmentation=wrong))
         await site.site.check_clean()
 
 
