@@ -186,3 +186,66 @@ def test_the_comparison_sees_a_difference() -> None:
         inner.add(DataElement(0x00081030, "LO", text))
         data_set.add_new(0x00081140, "SQ", [inner])
     assert normal(one, set()) != normal(other, set())
+
+
+# --- whatever a client sends ---
+
+TAGS = ["00020010", "00080005", "00080016", "00081140", "00100010", "00280002", "00280008", "00280010", "00280011"]
+TAGS += [
+    "00280100",
+    "00291001",
+    "00420011",
+    "00420012",
+    "7FE00001",
+    "7FE00008",
+    "7FE00010",
+    "7fe00010",
+    "x",
+    "FFFEE000",
+]
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.sampled_from(["AAAA", "1.2.3", "b/1"])
+)
+JSON_VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from([*TAGS, "vr", "Value", "BulkDataURI", "InlineBinary"]), inner, max_size=3),
+        st.fixed_dictionaries(
+            {"vr": st.sampled_from([*VALUES, "SQ", "XX"])},
+            optional={"Value": st.lists(inner, max_size=3), "BulkDataURI": inner, "InlineBinary": inner},
+        ),
+    ),
+    max_leaves=12,
+)
+MEDIA_TYPES = [
+    "application/octet-stream",
+    "image/jpeg",
+    "image/jp2",
+    "image/png",
+    "video/mpeg",
+    "application/pdf",
+    "x",
+    "",
+]
+
+
+@given(
+    st.dictionaries(st.sampled_from(TAGS), JSON_VALUES, max_size=8),
+    st.lists(st.tuples(st.sampled_from(["b/1", "b/2", "", "http://[", "b/1/frames/1"]), st.sampled_from(MEDIA_TYPES))),
+    st.sampled_from(["", "Content-Length: 3\r\n", "Content-Length: x\r\n", "Content-Length: 99999999999\r\n"]),
+    st.booleans(),
+)
+def test_any_metadata_is_stored_or_refused(
+    attributes: dict[str, Any], parts: list[tuple[str, str]], more: str, whole: bool
+) -> None:
+    model = (as_instance(Dataset()).to_json_dict() if whole else {}) | attributes
+    bulk = [Bulk(location, b"abc", media_type, more) for location, media_type in parts]
+    seen: list[Seen] = []
+    try:
+        run(read(Upload([model], bulk).body(), size=500, seen=seen))
+    except MalformedBody:
+        assert not any(it.is_complete for it in seen)
+    else:
+        (stored,) = seen
+        assert stored.is_complete and len(read_stored(bytes(stored.data))) >= 4
