@@ -24,6 +24,7 @@ from gateway.imaging.rendering.palette import Palette, read_palette
 from gateway.imaging.rendering.parameters import RenderParameters
 from gateway.imaging.rendering.presentation_lut import PresentationLut, choose_presentation_lut
 from gateway.imaging.rendering.presentation_state import PresentationState, StateKind
+from gateway.imaging.rendering.registration import resample
 from gateway.imaging.rendering.segmentation import blend_segmentation, compose_segmentation, is_segmentation
 from gateway.imaging.rendering.shutter import read_shutter
 from gateway.imaging.rendering.voi import ValueRange, Voi, choose_voi, read_voi
@@ -117,7 +118,7 @@ def _compose_grayscale(
         return _paint_padding(_read_state_palette(state).scale(pipeline.apply(pixels.astype(np.float64))), padding)
     levels = _paint_padding(map_to_levels(pixels, pipeline, parameters.bits), padding)
     if state is not None and state.kind is StateKind.BLENDING and parameters.superimposed is not None:
-        return _superimpose(_to_colour(levels), load_frame(parameters.superimposed), state)
+        return _superimpose(_to_colour(levels), frame, load_frame(parameters.superimposed), state)
     return _apply_supplement(levels, frame) if state is None else levels
 
 
@@ -204,16 +205,18 @@ def _read_state_palette(state: PresentationState) -> Palette:
     return palette
 
 
-def _superimpose(picture: _Levels, frame: LoadedFrame, state: PresentationState) -> _Levels:
+def _superimpose(picture: _Levels, underlying: LoadedFrame, above: LoadedFrame, state: PresentationState) -> _Levels:
     """The superimposed frame through its LUTs and the palette of the state, mixed in (PS3.4 §N.2.4, blending)."""
-    if picture.shape[:2] != frame.shape:
-        raise ImagingFailed("superimposed and underlying image differ in size")
     item = state.find_superimposed()
-    modality = read_modality(item, is_signed=frame.description.is_signed)
+    modality = read_modality(item, is_signed=above.description.is_signed)
     voi = next((read_voi(each, is_signed=True) for each in get_items(item, "SoftcopyVOILUTSequence")), None)
-    pipeline = GrayscalePipeline(modality, voi or _find_full_range(frame, modality), PresentationLut())
-    colours = _read_state_palette(state).scale(pipeline.apply(_get_plane(frame).astype(np.float64)))
-    return np.rint(picture * (1 - state.opacity) + colours * state.opacity).astype(np.uint8)
+    pipeline = GrayscalePipeline(modality, voi or _find_full_range(above, modality), PresentationLut())
+    values, covered = resample(pipeline.apply(_get_plane(above).astype(np.float64)), above, underlying)
+    weights = np.where(covered, state.opacity, 0.0)[..., None]
+    mixed: _Levels = np.rint(picture * (1 - weights) + _read_state_palette(state).scale(values) * weights).astype(
+        np.uint8
+    )
+    return mixed
 
 
 def _apply_supplement(levels: _Levels, frame: LoadedFrame) -> _Levels:
