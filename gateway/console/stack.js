@@ -18,12 +18,13 @@ const MULTI_FRAME = /Multi-frame|Enhanced|Angiographic|Radiofluoroscopic|Nuclear
 /**
  * List a series: {pictures, documents}.
  *
- * A picture is {url, frame, frames, instance, rows, columns}: `url` of the instance, `frame` from 1. A document is
- * {url, instance, mediaType}; reports are text/html.
+ * A picture is {url, frame, frames, rows, columns}: `url` of the instance, `frame` from 1. A document is
+ * {url, mediaType}; reports are text/html.
  */
 export async function loadStack(url, signal) {
   const [instances, names] = await Promise.all([listInstances(url, signal), loadNames()]);
-  const members = instances.map((instance) => describe(url, instance, names));
+  const usual = await findUsualClass(url, instances, signal);
+  const members = instances.map((instance) => describe(url, instance, names, usual));
   const pictures = members.filter(({ kind }) => kind === "picture");
   const counted = await Promise.all(pictures.map((member) => countFrames(member, signal)));
   return { pictures: counted.flatMap(makeFrames), documents: members.filter(({ kind }) => kind === "document") };
@@ -46,13 +47,23 @@ async function listInstances(url, signal) {
   return found.sort(byNumber(TAG.instanceNumber));
 }
 
-function describe(seriesUrl, instance, names) {
-  const uid = text(instance, TAG.sopInstanceUid);
-  const sopClass = text(instance, TAG.sopClassUid);
+/** The class of those instances whose class the archive does not tell: that of the first one of them. */
+async function findUsualClass(url, instances, signal) {
+  const untold = instances.find((instance) => !text(instance, TAG.sopClassUid));
+  if (!untold) return "";
+  const { items } = await retrieveMetadata(instanceUrl(url, untold), signal);
+  return text(items[0], TAG.sopClassUid);
+}
+
+function instanceUrl(seriesUrl, instance) {
+  return `${seriesUrl}/instances/${encodeURIComponent(text(instance, TAG.sopInstanceUid))}`;
+}
+
+function describe(seriesUrl, instance, names, usualClass) {
+  const sopClass = text(instance, TAG.sopClassUid) || usualClass;
   return {
     kind: kindOf(sopClass, names),
-    uid,
-    url: `${seriesUrl}/instances/${encodeURIComponent(uid)}`,
+    url: instanceUrl(seriesUrl, instance),
     instance,
     mediaType: DOCUMENTS[sopClass] ?? "text/html",
     isMultiFrame: MULTI_FRAME.test(names.uids[sopClass] ?? ""),
@@ -72,7 +83,7 @@ async function countFrames(member, signal) {
   return { ...member, instance: items[0], frames: number(items[0], TAG.numberOfFrames) || 1 };
 }
 
-function makeFrames({ url, uid, instance, frames }) {
+function makeFrames({ url, instance, frames }) {
   const [rows, columns] = [number(instance, TAG.rows), number(instance, TAG.columns)];
-  return Array.from({ length: frames }, (_, index) => ({ url, uid, instance, frame: index + 1, frames, rows, columns }));
+  return Array.from({ length: frames }, (_, index) => ({ url, frame: index + 1, frames, rows, columns }));
 }

@@ -47,7 +47,7 @@ _SERIES_OF = {
     "1.2.3.4": [(1, "US", "Loops of a terse archive", _US_LOOP, 2)],
 }
 _TERSE = "1.2.3.4"
-"""A study whose searches tell neither the number of frames nor their size; metadata do."""
+"""A study whose searches tell neither class nor number of frames nor their size; metadata do. So is dcmqrscp."""
 
 FRAMES = 12
 
@@ -105,7 +105,7 @@ def _make_instances(study: str, series: str) -> list[Model]:
     frames = [FRAMES] if sop_class == _US_LOOP and tells_size else []
     return [
         {
-            "00080016": attribute("UI", sop_class),
+            "00080016": attribute("UI", *([] if study == _TERSE else [sop_class])),
             "00080018": attribute("UI", f"{series}.{number}"),
             "00200013": attribute("IS", number),
             "00280008": attribute("IS", *frames),
@@ -118,7 +118,7 @@ def _make_instances(study: str, series: str) -> list[Model]:
 
 def _make_metadata(instance: str) -> Model:
     return {
-        "00080016": attribute("UI", _CT),
+        "00080016": attribute("UI", _US_LOOP if instance.startswith(_TERSE) else _CT),
         "00080018": attribute("UI", instance),
         "00081140": attribute("SQ", {"00081155": attribute("UI", "1.2.3.4.5.6")}),
         "00090010": attribute("LO", "A COMPANY"),
