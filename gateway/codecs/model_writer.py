@@ -135,7 +135,7 @@ class _Writer:
         if depth > _MAX_DEPTH:
             raise DecodeError(f"sequences nested more than {_MAX_DEPTH} deep", path=path)
         for tag, name, attribute in _iter_attributes(model, path, depth):
-            self._write_attribute(tag, _check_attribute(attribute, path + name), path + name, depth)
+            self._write_attribute(tag, attribute, path + name, depth)
 
     def _write_attribute(self, tag: int, attribute: Model, path: str, depth: int) -> None:
         vr = attribute["vr"]
@@ -177,9 +177,9 @@ class _Writer:
             raise DecodeError(f"not a value of VR {vr}: {error}", path=path) from None
 
 
-def _iter_attributes(model: Model, path: str, depth: int) -> Iterator[tuple[int, str, Any]]:
-    """The attributes that are written, by ascending tag."""
-    found: dict[int, tuple[str, Any]] = {}
+def _iter_attributes(model: Model, path: str, depth: int) -> Iterator[tuple[int, str, Model]]:
+    """The attributes that are written, by ascending tag; the others are checked all the same."""
+    found: dict[int, tuple[str, Model]] = {}
     for name, attribute in model.items():
         if _TAG.fullmatch(name) is None:
             raise DecodeError("an attribute whose name is no tag of eight hexadecimal digits", path=path.rstrip("/"))
@@ -188,7 +188,7 @@ def _iter_attributes(model: Model, path: str, depth: int) -> Iterator[tuple[int,
             raise DecodeError("an attribute given twice", path=path + name.upper())
         if tag >> 16 in _FORBIDDEN_GROUPS:
             raise DecodeError("an attribute that is part of no data set", path=path + name.upper())
-        found[tag] = (name.upper(), attribute)
+        found[tag] = (name.upper(), _check_attribute(attribute, path + name.upper()))
     for tag in sorted(found):
         if tag & 0xFFFF and tag >> 16 != _FILE_META_GROUP and tag != _TRAILING_PADDING:
             if depth and found[tag][0] == _CHARACTER_SET:
