@@ -1,4 +1,4 @@
-"""How long rendering holds the event loop: the processor time of each of its callbacks.
+"""How long rendering and transcoding hold the event loop: the processor time of each of its callbacks.
 
     python -m benchmarks.loop_holding
 
@@ -10,6 +10,7 @@ compares nothing. What it printed stands in ``docs/performance/rendering.md``.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import time
 from asyncio import events
@@ -36,6 +37,7 @@ __all__ = ["LoopClock", "main"]
 ROOT = "1.2.826.0.1.3680043.10.1436.8"
 AT_ONCE = 4
 LIMIT_MS = 20
+RLE, DEFLATED = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1.99"
 CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "DX": "1.2.840.10008.5.1.4.1.1.1.1", "US": "1.2.840.10008.5.1.4.1.1.3.1"}
 
 
@@ -126,6 +128,9 @@ def list_requests(load: Load, study: int) -> list[tuple[str, str, str]]:
         ("rendered, JPEG", f"{first}/frames/1/rendered", "image/jpeg"),
         ("rendered, PNG", f"{first}/frames/1/rendered", "image/png"),
         ("thumbnail", f"{series}/thumbnail", "image/jpeg"),
+        ("frame in JPEG-LS", f"{first}/frames/1", 'multipart/related; type="image/jls"'),
+        ("instance in RLE", first, f'multipart/related; type="application/dicom"; transfer-syntax={RLE}'),
+        ("instance deflated", first, f'multipart/related; type="application/dicom"; transfer-syntax={DEFLATED}'),
     ]
     if load.instances > 1:
         asked.append(("series, JPEG", f"{series}/rendered", 'multipart/related; type="image/jpeg"'))
@@ -183,6 +188,7 @@ async def run(folder: Path) -> list[tuple[str, str, np.ndarray[Any, Any]]]:
         )
         configure_logging(settings.log)
         async with run_gateway(settings) as gateway:
+            gc.freeze()  # as ``serve`` does; and the archive is in this process, too
             with clock.watch():
                 return await measure(f"{gateway.url}/dicomweb", clock)
 

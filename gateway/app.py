@@ -7,6 +7,7 @@ back. Stop: no new connection, running streams get a grace time, then associatio
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -250,7 +251,7 @@ async def serve(settings: GatewaySettings) -> None:
             _log.info("gateway_started", url=gateway.url, dimse_port=gateway.dimse_port or None)
             for name, backend in settings.backends.items():
                 _log.info("backend", name=name, **_name_peer(backend))
-            start_task(asyncio.to_thread(import_module, _NEEDED_FIRST), name="import")
+            start_task(_settle_down(), name="import")
             await stop.wait()
             _log.info("gateway_stopping", grace_s=settings.http.shutdown_grace_s)
     except asyncio.CancelledError:
@@ -258,6 +259,16 @@ async def serve(settings: GatewaySettings) -> None:
             raise
         _log.warning("gateway_stopped_early")
     _log.info("gateway_stopped")
+
+
+async def _settle_down() -> None:
+    """Import what is needed first, and have the collector of cycles pass over all that is there now and stays.
+
+    A full collection visits every object of every module otherwise, which holds the event loop for tens of
+    milliseconds, and frames and pieces in passing bring them on.
+    """
+    await asyncio.to_thread(import_module, _NEEDED_FIRST)
+    gc.freeze()
 
 
 def _name_peer(backend: BackendSettings) -> dict[str, str]:
