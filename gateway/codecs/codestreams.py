@@ -17,7 +17,11 @@ __all__ = ["HEAD_BYTES", "Codestream", "find_codestream", "is_box_file", "read_c
 HEAD_BYTES = 262_144
 """Enough of a file for its headers, ICC profiles and thumbnails in APP segments included."""
 
-_JPEG_SYNTAXES = {0xC0: "1.2.840.10008.1.2.4.50", 0xC1: "1.2.840.10008.1.2.4.51"}
+_JPEG_SYNTAXES = {  # by start of frame; progressive JPEG has a retired one, which hardly any archive takes
+    0xC0: "1.2.840.10008.1.2.4.50",
+    0xC1: "1.2.840.10008.1.2.4.51",
+    0xC2: "1.2.840.10008.1.2.4.55",
+}
 _LOSSLESS, _LOSSLESS_FIRST_ORDER = "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"
 _JPEG_LS_LOSSLESS, _JPEG_LS = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
 _SOF3, _SOF55, _SOS, _APP14 = 0xC3, 0xF7, 0xDA, 0xEE
@@ -25,12 +29,12 @@ _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 _STARTS_OF_FRAME = frozenset({*_JPEG_SYNTAXES, _SOF3, _SOF55})
 
 _J2K_SIZ, _J2K_COD, _J2K_CAP, _J2K_SOT = 0x51, 0x52, 0x50, 0x90
-_J2K_SYNTAXES = {  # whether high-throughput, whether reversible
-    (False, True): "1.2.840.10008.1.2.4.90",
-    (False, False): "1.2.840.10008.1.2.4.91",
-    (True, True): "1.2.840.10008.1.2.4.201",
-    (True, False): "1.2.840.10008.1.2.4.203",
+_J2K_SYNTAXES = {  # by what the codestream needs of a decoder: whether reversible, or not
+    "core": ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"),
+    "extensions": ("1.2.840.10008.1.2.4.92", "1.2.840.10008.1.2.4.93"),
+    "high throughput": ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.203"),
 }
+_PART_2 = 0x8000  # in Rsiz: capabilities of ISO/IEC 15444-2
 _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _CODESTREAM_BOX = b"jp2c"
 
@@ -67,7 +71,7 @@ def read_codestream(head: bytes) -> Codestream | None:
     Returns
     -------
     Codestream or None
-        None if it is none of those known, is damaged, or in a mode that no transfer syntax has (progressive JPEG).
+        None if it is none of those known, is damaged, or in a mode that no transfer syntax has.
     """
     try:
         if head.startswith(b"\xff\xd8"):
@@ -182,8 +186,10 @@ def _read_jpeg_2000(head: bytes) -> Codestream | None:
     colours = "MONOCHROME2"
     if samples == 3:
         colours = "RGB" if not is_transformed else "YBR_RCT" if is_reversible else "YBR_ICT"
+    (capabilities,) = unpack_from(">H", head, size)
+    kind = "extensions" if capabilities & _PART_2 else "high throughput" if _J2K_CAP in segments else "core"
     return Codestream(
-        _J2K_SYNTAXES[_J2K_CAP in segments, is_reversible],
+        _J2K_SYNTAXES[kind][not is_reversible],
         bottom - top,
         right - left,
         samples,

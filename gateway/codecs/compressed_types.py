@@ -72,7 +72,7 @@ def choose_transfer_syntax(media_type: MediaType, stated: str | None, found: str
         return parameter
     if stated is not None and (_media_type_of(stated) == essence):
         return stated
-    return found if found is not None and _media_type_of(found) == essence else _DEFAULTS[essence]
+    return found if found is not None and _may_be(found, essence) else _DEFAULTS[essence]
 
 
 def _read_uid(text: str | None) -> str | None:
@@ -81,6 +81,12 @@ def _read_uid(text: str | None) -> str | None:
 
 def _keep_encapsulated(uid: str | None) -> str | None:
     return uid if uid is not None and get_transfer_syntax(uid).encapsulated else None
+
+
+def _may_be(uid: str, essence: str) -> bool:
+    """Whether a stream in syntax `uid` may come as `essence`; the types of JPEG 2000 are mistaken for each other."""
+    media_type = _media_type_of(uid)
+    return media_type in ("", essence) or {media_type, essence} <= _BOXED
 
 
 def _media_type_of(uid: str) -> str:

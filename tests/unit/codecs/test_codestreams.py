@@ -75,6 +75,7 @@ ADOBE_RGB = _segment(0xEE, b"Adobe\0\x64\0\0\0\0\0")
 JPEGS = [  # what is made, last component of the syntax, photometric interpretation
     (jpeg(0xC0), "50", "MONOCHROME2"),
     (jpeg(0xC1), "51", "MONOCHROME2"),
+    (jpeg(0xC2), "55", "MONOCHROME2"),
     (jpeg(0xC3, parameter=1), "70", "MONOCHROME2"),
     (jpeg(0xC3, parameter=6), "57", "MONOCHROME2"),
     (jpeg(0xF7), "80", "MONOCHROME2"),
@@ -94,8 +95,10 @@ def test_kinds_of_jpeg(stream: bytes, syntax: str, colours: str) -> None:
     assert (found.rows, found.columns, found.photometric_interpretation) == (16, 32, colours)
 
 
-def j2k(*, samples: int = 1, transform: int = 1, reversible: int = 1, high_throughput: bool = False) -> bytes:
-    numbers = [0, 42, 33, 2, 1, 42, 33, 0, 0]
+def j2k(
+    *, samples: int = 1, transform: int = 1, reversible: int = 1, high_throughput: bool = False, rsiz: int = 0
+) -> bytes:
+    numbers = [rsiz, 42, 33, 2, 1, 42, 33, 0, 0]
     size = numbers[0].to_bytes(2, "big") + b"".join(n.to_bytes(4, "big") for n in numbers[1:])
     size += samples.to_bytes(2, "big") + b"\x8b\1\1" * samples
     coding = b"\0\2\0\1" + bytes([transform]) + b"\5\4\4\0" + bytes([reversible])
@@ -111,7 +114,9 @@ def j2k(*, samples: int = 1, transform: int = 1, reversible: int = 1, high_throu
         (j2k(samples=3), "90", "YBR_RCT"),
         (j2k(samples=3, reversible=0), "91", "YBR_ICT"),
         (j2k(samples=3, transform=0), "90", "RGB"),
-        (j2k(high_throughput=True), "201", "MONOCHROME2"),
+        (j2k(rsiz=0x8000), "92", "MONOCHROME2"),
+        (j2k(rsiz=0x8000, reversible=0), "93", "MONOCHROME2"),
+        (j2k(high_throughput=True, rsiz=0x4000), "201", "MONOCHROME2"),
         (j2k(high_throughput=True, reversible=0), "203", "MONOCHROME2"),
     ],
 )
@@ -137,7 +142,7 @@ def test_boxes_around_a_codestream() -> None:
 
 
 @pytest.mark.parametrize(
-    "stream", [jpeg(0xC2), jpeg(0xC0, samples=4), b"", b"\xff\xd8", b"\xff\xd8\xff\xc0", b"GIF89a"]
+    "stream", [jpeg(0xC5), jpeg(0xC0, samples=4), b"", b"\xff\xd8", b"\xff\xd8\xff\xc0", b"GIF89a"]
 )
 def test_what_no_transfer_syntax_has(stream: bytes) -> None:
     assert read_codestream(stream) is None
