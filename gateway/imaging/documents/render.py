@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.errors import ImagingFailed, NotAcceptable
+from gateway.errors import NotAcceptable
 from gateway.imaging.documents.content import Report
 from gateway.imaging.documents.encapsulated import extract_document, find_document_type
 from gateway.imaging.documents.html_page import write_html
@@ -60,7 +60,4 @@ def render_document(data_set: bytes, media_type: str, base_url: str = _FROM_REND
             raise NotAcceptable(available)
         if own_type:
             return extract_document(header)
-        try:
-            return _WRITERS[media_type](read_report(header), base_url)
-        except RecursionError as error:
-            raise ImagingFailed("the report is nested too deeply") from error
+        return _WRITERS[media_type](read_report(header), base_url)

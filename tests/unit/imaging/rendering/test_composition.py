@@ -122,6 +122,7 @@ def test_segmentations_alone_and_over_an_image() -> None:
     assert show(np.array([[0, 1, 1]], np.uint8), **attributes) == [[0, 0, 0], [255, 179, 0], [255, 179, 0]]
     over = show(RAMP, parameters=RenderParameters(segmentations=(segmentation,)))
     assert over == [[0, 0, 0], [192, 154, 64], [255, 217, 128]]
+    assert show(RAMP, parameters=RenderParameters(segmentations=(segmentation,), bits=16)) == over
 
 
 # --- presentation states ---
@@ -138,6 +139,17 @@ def test_states_without_window_mean_the_whole_range() -> None:
     assert show(pixels, make_state(), BitsStored=12, HighBit=11, WindowCenter="0", WindowWidth="1") == [0, 128, 255]
     signed = np.array([[-2048, 0, 2047]], np.int16)
     assert show(signed, make_state(PresentationLUTShape="INVERSE"), BitsStored=12, HighBit=11) == [255, 127, 0]
+
+
+def test_whole_range_of_tables_and_of_real_numbers() -> None:
+    table = make_state(ModalityLUTSequence=[make_lut(np.array([0, 51, 255]), 0, 8)])
+    assert show(np.array([[0, 1, 2]], np.uint16), table) == [0, 51, 255]
+    real = make_header(np.zeros((1, 3), np.uint32))
+    del real.PixelRepresentation
+    values = np.array([-1, 0, 3], np.float32)
+    frame = load_frame(FrameSource(encode_header(real), "1.2.840.10008.1.2.1", values.tobytes()))
+    state = read_presentation_state(make_state(), frame.header, 1)
+    assert compose(frame, RenderParameters(), state)[0].tolist() == [0, 64, 255]
 
 
 def test_pseudo_color_states() -> None:
