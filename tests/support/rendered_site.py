@@ -73,9 +73,9 @@ class FakeWorkers:
 
     def _draw(self, handover: Handover, parameters: RenderParameters) -> Any:
         [frame] = handover.read_frames()
-        if self.refuses(handover.read_header()):
+        if self.refuses(handover.header.read()):
             raise ImagingFailed("broken")
-        shown = {"of": _name(handover.read_header()), "frame": handover.frame_number, "first": frame[:1].hex()}
+        shown = {"of": _name(handover.header.read()), "frame": handover.frame_number, "first": frame[:1].hex()}
         if parameters.presentation_state is not None:
             shown["state"] = _name(parameters.presentation_state)
         if parameters.superimposed is not None:
@@ -86,10 +86,10 @@ class FakeWorkers:
 
     def _animate(self, handover: Handover, parameters: RenderParameters) -> Any:
         frames = [frame[:1].hex() for frame in handover.read_frames()]
-        return {"of": _name(handover.read_header()), "frames": frames, "syntax": handover.transfer_syntax_uid}
+        return {"of": _name(handover.header.read()), "frames": frames, "syntax": handover.transfer_syntax_uid}
 
     def _write(self, handover: Handover, parameters: RenderParameters) -> Any:
-        return [parameters.media_type, _name(handover.read_header())]
+        return [parameters.media_type, _name(handover.header.read())]
 
 
 def _name(header: bytes) -> str:

@@ -7,16 +7,16 @@
             break
     frames += reader.finish()
 
-Pure. The attributes come out as a data set in Explicit VR Little Endian whatever they were written in, since a renderer
+The attributes come out as a data set in Explicit VR Little Endian whatever they were written in, since a renderer
 needs them whole; frames stay as they are stored, since only ``gateway/imaging`` decodes. Which frames are wanted is
-asked when the attributes are known. Both are held, within limits. Called by ``pictures.py``.
+asked when the attributes are known. Both are held, within limits, the frames where a worker can open them. Nothing is
+waited for. Called by ``reading.py``.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.codecs import Buffer
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameEvent, FrameExtractor, FrameStart
@@ -34,6 +34,7 @@ from gateway.codecs.tokens import (
 )
 from gateway.errors import TooLarge
 from gateway.services.rendered.facts import FACTS, InstanceFacts, is_text
+from gateway.services.rendered.shared_bytes import Place, SharedBytes
 
 __all__ = ["ChooseFrames", "Frame", "InstanceReader", "ReaderLimits"]
 
@@ -68,18 +69,21 @@ class ReaderLimits:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as stored, in pieces: native and little endian, or its codestream. A video is one, numbered 1.
+    """One frame as stored: native and little endian, or its codestream. A video is one, numbered 1.
 
-    Whoever passes it on takes its pieces away.
+    Parameters
+    ----------
+    number
+        From 1.
+    held
+        What holds it, alone or with the frames before.
+    place
+        Where it stands there.
     """
 
     number: int
-    pieces: deque[Buffer]
-
-    @property
-    def size(self) -> int:
-        """Its length in bytes."""
-        return sum(map(len, self.pieces))
+    held: SharedBytes = field(repr=False)
+    place: Place
 
 
 class InstanceReader:
@@ -92,6 +96,11 @@ class InstanceReader:
     choose_frames
         Asked once, when the attributes are known; what it raises comes out of `feed` or `finish`.
     limits
+
+    Attributes
+    ----------
+    keeps_together : bool
+        Whether all frames are held in one place, for an animation; may be set until `choose_frames` returns.
     """
 
     def __init__(
@@ -107,8 +116,10 @@ class InstanceReader:
         self._facts: InstanceFacts | None = None
         self._extractor: FrameExtractor | None = None
         self._number = 0
-        self._pieces: list[Buffer] = []
+        self._shared = SharedBytes()
+        self._start = 0
         self._frame_bytes = 0
+        self.keeps_together = False
 
     @property
     def facts(self) -> InstanceFacts | None:
@@ -196,15 +207,19 @@ class InstanceReader:
         for event in events:
             match event:
                 case FrameStart(number=number):
+                    if not self.keeps_together:
+                        self._shared = SharedBytes()
+                        self._start = 0
                     self._number, self._frame_bytes = number, 0
                 case FrameChunk(data=data):
                     self._frame_bytes += len(data)
-                    if self._frame_bytes > self._limits.frames:
-                        raise TooLarge("a frame", self._limits.frames)
-                    self._pieces.append(data)
+                    if self._start + self._frame_bytes > self._limits.frames:
+                        raise TooLarge("what is held of the frames", self._limits.frames)
+                    self._shared.append(data)
                 case FrameEnd():
-                    frames.append(Frame(self._number, deque(self._pieces)))
-                    self._pieces.clear()
+                    place = Place(self._shared.path, self._start, self._frame_bytes)
+                    frames.append(Frame(self._number, self._shared, place))
+                    self._start += self._frame_bytes
         return frames
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from gateway.codecs import Buffer
 from gateway.codecs.frames import FrameNotFound
 from gateway.dimse.association_cost import AssociationCost
-from gateway.errors import TooLarge
 from gateway.imaging.rendering.parameters import RenderParameters
 from gateway.resources import ResourcePath
 from gateway.services.rendered.facts import Category, InstanceFacts
@@ -69,7 +68,6 @@ class InstanceView:
     ) -> None:
         self._instance = instance
         self._request = request
-        self._limits = limits
         self._reader = InstanceReader(instance.sop_class_uid, instance.transfer_syntax_uid, self._choose, limits)
         self._reading = Reading(instance, self._reader, cost)
         self._rendition: Rendition | None = None
@@ -102,16 +100,12 @@ class InstanceView:
             As ``Reading.iter_frames``.
         """
         held: list[Frame] = []
-        size = 0
         async for frame in self._reading.iter_frames():
             if self._rendition is not None and self._rendition.showing is not Showing.WHOLE:
                 for call in self._show(frame, self._rendition):
                     yield call
                 continue
             held.append(frame)
-            size += frame.size
-            if size > self._limits.frames:
-                raise TooLarge("the frames of an animation", self._limits.frames)
         for call in self._show_whole(held):
             yield call
 
@@ -121,6 +115,7 @@ class InstanceView:
             raise FrameNotFound(f"frame {frames[0]}")
         if facts.category is not Category.PRESENTATION_STATE:
             self._rendition = self._request.decide(facts)
+            self._reader.keeps_together = self._rendition.showing is Showing.WHOLE
         if frames and frames[-1] > facts.frame_count:
             raise FrameNotFound(f"frame {frames[-1]}")
         if self._rendition is None or not facts.has_pixels:
@@ -138,11 +133,9 @@ class InstanceView:
 
     def _show(self, frame: Frame, rendition: Rendition) -> Iterator[PictureCall]:
         assert self.facts is not None
-        if self.facts.category is not Category.VIDEO:
-            yield self._call(frame.number, make_picture, rendition, (frame,))
-            return
-        for number in self._list_frames(self.facts, rendition):
-            yield self._call(number, make_picture, rendition, (Frame(frame.number, frame.pieces.copy()),))
+        is_video = self.facts.category is Category.VIDEO
+        for number in self._list_frames(self.facts, rendition) if is_video else (frame.number,):
+            yield self._call(number, make_picture, rendition, (frame,))
 
     def _show_whole(self, held: list[Frame]) -> Iterator[PictureCall]:
         if self.facts is None or self._rendition is None:

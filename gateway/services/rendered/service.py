@@ -10,7 +10,6 @@ there themselves. Called by ``web/rendered.py`` and ``web/uri.py``. How a pictur
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -173,18 +172,17 @@ class RenderedService:
                 yield shown
 
     async def _perform(self, call: PictureCall) -> Picture:
-        given, made = SharedBytes(), SharedBytes()
+        attributes, made = SharedBytes(), SharedBytes()
         try:
-            header = await given.extend(deque((call.header,)))
-            frames = tuple([await given.extend(frame.pieces) for frame in call.frames])
-            number = call.frame_number or 0
-            handover = Handover(given.path, made.path, header, frames, call.transfer_syntax_uid, number)
+            header = await attributes.extend(call.header)
+            frames = tuple(frame.place for frame in call.frames)
+            handover = Handover(made.path, header, frames, call.transfer_syntax_uid, call.frame_number or 0)
             await self._workers.run(call.make, handover, call.parameters)
         except BaseException:
             made.close()
             raise
         finally:
-            given.close()
+            attributes.close()
         return Picture(call.path, call.frame_number, call.parameters.media_type, made)
 
     # --- segmentations over images ---
@@ -205,7 +203,7 @@ class RenderedService:
         if numbers:
             gathered = await self._gather(segmentation.path, lambda _: numbers)
             sources = tuple(
-                FrameSource(segmentation.header, gathered.transfer_syntax_uid, b"".join(frame.pieces), frame.number)
+                FrameSource(segmentation.header, gathered.transfer_syntax_uid, frame.place.read(), frame.number)
                 for frame in gathered.frames
             )
             call = replace(call, parameters=replace(call.parameters, segmentations=sources))
@@ -242,8 +240,7 @@ class RenderedService:
         if not gathered.frames:
             raise ImagingFailed("the presentation state refers to what is no image")
         frame = gathered.frames[0]
-        content = b"".join(frame.pieces)
-        return FrameSource(bytes(gathered.header), gathered.transfer_syntax_uid, content, frame.number)
+        return FrameSource(bytes(gathered.header), gathered.transfer_syntax_uid, frame.place.read(), frame.number)
 
     async def _gather(self, path: ResourcePath, choose_frames: ChooseFrames) -> _Gathered:
         """Fetch what is wanted of one instance, whatever its category."""

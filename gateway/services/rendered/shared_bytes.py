@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Thread
@@ -20,7 +19,7 @@ from typing import Self
 
 from gateway.codecs import Buffer
 
-__all__ = ["SharedBytes", "Span", "read_span", "write_all"]
+__all__ = ["Place", "SharedBytes", "write_all"]
 
 STEP_BYTES = 1_048_576
 """Copied at a time, in well under a millisecond."""
@@ -29,11 +28,18 @@ PIECE_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Where something stands in shared bytes."""
+class Place:
+    """Where something stands in shared bytes; `path` opens as long as those are held."""
 
+    path: str
     offset: int
     length: int
+
+    def read(self) -> bytes:
+        """What stands there; called in the other process."""
+        with open(self.path, "rb") as shared:
+            shared.seek(self.offset)
+            return shared.read(self.length)
 
 
 class SharedBytes:
@@ -59,18 +65,19 @@ class SharedBytes:
         """Their number."""
         return os.fstat(self._descriptor).st_size
 
-    async def extend(self, pieces: deque[Buffer]) -> Span:
-        """Move `pieces` to the end, giving way to others now and then; where they stand.
+    def append(self, piece: Buffer) -> None:
+        """Copy a piece to the end; one of some hundred kilobytes as a rule."""
+        view = memoryview(piece)
+        while len(view):
+            view = view[os.write(self._descriptor, view[:STEP_BYTES]) :]
 
-        Each is given up as soon as it is written: memory is neither held twice, nor all given back at once.
-        """
-        offset = self.size
-        while pieces:
-            view = memoryview(pieces.popleft())
-            while len(view):
-                view = view[os.write(self._descriptor, view[:STEP_BYTES]) :]
-                await asyncio.sleep(0)
-        return Span(offset, self.size - offset)
+    async def extend(self, data: Buffer) -> Place:
+        """Copy `data`, which may be long, to the end, giving way to others now and then; where it stands."""
+        offset, view = self.size, memoryview(data)
+        for start in range(0, len(view), STEP_BYTES):
+            self.append(view[start : start + STEP_BYTES])
+            await asyncio.sleep(0)
+        return Place(self.path, offset, len(view))
 
     def iter_pieces(self) -> Iterator[bytes]:
         """Yield them from the first to the last."""
@@ -95,13 +102,6 @@ class SharedBytes:
 
     def __del__(self) -> None:
         self.close()
-
-
-def read_span(path: str, span: Span) -> bytes:
-    """What stands there; called in the other process."""
-    with open(path, "rb") as shared:
-        shared.seek(span.offset)
-        return shared.read(span.length)
 
 
 def write_all(path: str, data: Buffer) -> None:

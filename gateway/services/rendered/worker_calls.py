@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.imaging.rendering.parameters import FrameSource, RenderParameters
-from gateway.services.rendered.shared_bytes import Span, read_span, write_all
+from gateway.services.rendered.shared_bytes import Place, write_all
 
 __all__ = ["Handover", "find_frames_over", "make_animation", "make_document", "make_picture"]
 
@@ -20,30 +20,25 @@ class Handover:
 
     Parameters
     ----------
-    given, made
-        Paths of shared bytes: what is read, what is written.
+    made
+        Path of the shared bytes to be written.
     header
-        Of the attributes, a data set in Explicit VR Little Endian.
+        The attributes, a data set in Explicit VR Little Endian.
     frames
         As stored, in `transfer_syntax_uid`; none for a document.
     frame_number
         Of the only frame; 0 where there are several, or none.
     """
 
-    given: str
     made: str
-    header: Span
-    frames: tuple[Span, ...]
+    header: Place
+    frames: tuple[Place, ...]
     transfer_syntax_uid: str
     frame_number: int
 
-    def read_header(self) -> bytes:
-        """The attributes."""
-        return read_span(self.given, self.header)
-
     def read_frames(self) -> list[bytes]:
         """The frames."""
-        return [read_span(self.given, frame) for frame in self.frames]
+        return [frame.read() for frame in self.frames]
 
 
 def make_picture(handover: Handover, parameters: RenderParameters) -> None:
@@ -51,7 +46,7 @@ def make_picture(handover: Handover, parameters: RenderParameters) -> None:
     from gateway.imaging.rendering.render import render_frame
 
     [frame] = handover.read_frames()
-    source = FrameSource(handover.read_header(), handover.transfer_syntax_uid, frame, handover.frame_number)
+    source = FrameSource(handover.header.read(), handover.transfer_syntax_uid, frame, handover.frame_number)
     write_all(handover.made, render_frame(source, parameters).data)
 
 
@@ -60,7 +55,7 @@ def make_animation(handover: Handover, parameters: RenderParameters) -> None:
     from gateway.imaging.rendering.animation import render_animation
 
     frames = handover.read_frames()
-    picture = render_animation(handover.read_header(), handover.transfer_syntax_uid, frames, parameters)
+    picture = render_animation(handover.header.read(), handover.transfer_syntax_uid, frames, parameters)
     write_all(handover.made, picture.data)
 
 
@@ -68,7 +63,7 @@ def make_document(handover: Handover, parameters: RenderParameters) -> None:
     """Render a report, or take out an encapsulated document; raises as ``render_document``."""
     from gateway.imaging.documents.render import render_document
 
-    write_all(handover.made, render_document(handover.read_header(), parameters.media_type))
+    write_all(handover.made, render_document(handover.header.read(), parameters.media_type))
 
 
 def find_frames_over(header: bytes, instance_uid: str, frame_number: int) -> list[int]:

@@ -38,10 +38,9 @@ def all_frames(facts: InstanceFacts) -> list[int]:
 
 
 def join(frames: list[Frame]) -> list[tuple[int, bytes]]:
-    """Numbers and content; the size is that of the content."""
-    joined = [(frame.number, b"".join(frame.pieces)) for frame in frames]
-    assert [frame.size for frame in frames] == [len(content) for _, content in joined]
-    return joined
+    """Numbers and content; each frame is in a place of its own."""
+    assert len({frame.place.path for frame in frames}) == len(frames)
+    return [(frame.number, frame.place.read()) for frame in frames]
 
 
 def read(reader: InstanceReader, data: bytes, size: int = 65_536) -> list[tuple[int, bytes]]:
@@ -146,8 +145,24 @@ def test_what_has_to_be_read_twice_is_limited_too() -> None:
 def test_a_frame_over_the_limit() -> None:
     data = element(0x00280010, "US", b"\1\0") + element(0x00280011, "US", b"\x80\0")
     data += element(0x00280100, "US", b"\x08\0") + element(0x7FE00010, "OB", bytes(128))
-    with pytest.raises(TooLarge, match="a frame"):
+    with pytest.raises(TooLarge, match="of the frames"):
         read(InstanceReader(CT, EXPLICIT_VR_LE, all_frames, LIMITS), data, 10)
+
+
+def test_frames_of_an_animation_are_kept_together_within_the_limit() -> None:
+    def choose(facts: InstanceFacts) -> list[int]:
+        reader.keeps_together = True
+        return all_frames(facts)
+
+    reader = InstanceReader(CT, EXPLICIT_VR_LE, choose, LIMITS)
+    data = make(16)
+    frames = reader.feed(data)
+    assert {frame.held.path for frame in frames} == {frame.place.path for frame in frames}
+    assert frames[0].held is frames[-1].held
+    assert [frame.place.read() for frame in frames] == [bytes([number]) * 4 for number in range(1, 17)]
+    reader = InstanceReader(CT, EXPLICIT_VR_LE, choose, LIMITS)
+    with pytest.raises(TooLarge, match="of the frames"):
+        read(reader, make(17))
 
 
 def test_frames_that_are_not_there() -> None:

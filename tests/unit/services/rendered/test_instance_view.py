@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, cast
 
 import pytest
@@ -45,7 +44,7 @@ class FakeInstance:
 
 
 def join(call: PictureCall) -> list[bytes]:
-    return [b"".join(frame.pieces) for frame in call.frames]
+    return [frame.place.read() for frame in call.frames]
 
 
 async def look(showing: Showing, frames: tuple[int, ...] = ()) -> tuple[InstanceView, list[PictureCall]]:
@@ -77,7 +76,6 @@ async def test_a_frame_beyond_the_last() -> None:
 
 
 def test_a_call_does_not_show_pixels() -> None:
-    call = PictureCall(
-        PATH, 1, make_picture, b"secret", (Frame(1, deque([b"secret"])),), EXPLICIT_VR_LE, RenderParameters()
-    )
+    frame = Frame(1, SharedBytes.from_bytes(b"secret"), Place("", 0, 6))
+    call = PictureCall(PATH, 1, make_picture, b"secret", (frame,), EXPLICIT_VR_LE, RenderParameters())
     assert "secret" not in repr(call)

@@ -71,7 +71,7 @@ async def test_a_rest_that_must_or_may_be_read_is_read(cost: AssociationCost | N
     """Others follow on the association; the archive bears no abort; a new association is dearer than the rest."""
     instance = make(9)
     frames, reading = await read(instance, [1], cost)
-    assert [(frame.number, b"".join(frame.pieces)) for frame in frames] == [(1, FRAME)]
+    assert [(frame.number, frame.place.read()) for frame in frames] == [(1, FRAME)]
     assert not reading.is_cut and not instance.is_cut and instance.left == 0
 
 

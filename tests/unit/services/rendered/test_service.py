@@ -89,7 +89,7 @@ async def test_an_animation_has_all_frames(tmp_path: Path) -> None:
 async def test_an_animation_of_too_many_frames(tmp_path: Path) -> None:
     async with open_rendered_site(tmp_path, ReaderLimits(header=10_000, frames=500)) as site:
         add_loop(site)
-        with pytest.raises(TooLarge, match="animation"):
+        with pytest.raises(TooLarge, match="of the frames"):
             await collect(site, RenderRequest(LOOP, WHOLE))
         await site.site.check_clean()
 

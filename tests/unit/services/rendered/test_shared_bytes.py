@@ -6,13 +6,12 @@ import os
 import subprocess
 import sys
 import threading
-from collections import deque
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.services.rendered.shared_bytes import PIECE_BYTES, STEP_BYTES, SharedBytes, Span, read_span, write_all
+from gateway.services.rendered.shared_bytes import PIECE_BYTES, STEP_BYTES, Place, SharedBytes, write_all
 
 
 def count_descriptors() -> int:
@@ -22,15 +21,16 @@ def count_descriptors() -> int:
 @given(st.lists(st.binary(max_size=50)))
 async def test_what_is_written_is_read(pieces: list[bytes]) -> None:
     shared = SharedBytes()
-    spans = [await shared.extend(deque([piece])) for piece in pieces]
-    assert [read_span(shared.path, span) for span in spans] == pieces
+    places = [await shared.extend(piece) for piece in pieces]
+    assert [place.read() for place in places] == pieces
     assert shared.read() == b"".join(pieces) and shared.size == sum(map(len, pieces))
 
 
 async def test_much_is_written_in_steps_and_read_in_pieces() -> None:
     data = bytes(range(256)) * (STEP_BYTES * 2 // 256) + b"end"
-    shared, pieces = SharedBytes(), deque([data[:5], memoryview(data)[5:]])
-    assert await shared.extend(pieces) == Span(0, len(data)) and not pieces
+    shared = SharedBytes()
+    shared.append(data[:5])
+    assert await shared.extend(memoryview(data)[5:]) == Place(shared.path, 5, len(data) - 5)
     found = list(shared.iter_pieces())
     assert b"".join(found) == data and max(map(len, found)) == PIECE_BYTES
 
@@ -39,7 +39,7 @@ def test_another_process_reads_and_writes() -> None:
     given, made = SharedBytes.from_bytes(b"ask"), SharedBytes()
     program = (
         "import sys; from gateway.services.rendered.shared_bytes import *\n"
-        "write_all(sys.argv[2], read_span(sys.argv[1], Span(1, 2)) + b'!')"
+        "write_all(sys.argv[2], Place(sys.argv[1], 1, 2).read() + b'!')"
     )
     subprocess.run([sys.executable, "-c", program, given.path, made.path], check=True)
     assert made.read() == b"sk!"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from collections import deque
 from io import BytesIO
 
 import numpy as np
@@ -17,7 +16,7 @@ from pydicom.filewriter import write_dataset
 
 from gateway.errors import ImagingFailed
 from gateway.imaging.rendering.parameters import RenderParameters
-from gateway.services.rendered.shared_bytes import SharedBytes, Span
+from gateway.services.rendered.shared_bytes import Place, SharedBytes
 from gateway.services.rendered.worker_calls import Handover, make_animation, make_document, make_picture
 
 GIF, HTML = RenderParameters("image/gif"), RenderParameters("text/html")
@@ -36,18 +35,18 @@ async def test_a_picture_is_made_of_what_is_shared() -> None:
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     write_dataset(buffer, image)
     given, made = SharedBytes(), SharedBytes()
-    header, frame = await given.extend(deque([buffer.getvalue()])), await given.extend(deque([b"\0", b"\xff"]))
-    handover = Handover(given.path, made.path, header, (frame,), "1.2.840.10008.1.2.1", 1)
+    header, frame = await given.extend(buffer.getvalue()), await given.extend(b"\0\xff")
+    handover = Handover(made.path, header, (frame,), "1.2.840.10008.1.2.1", 1)
     make_picture(handover, RenderParameters("image/png"))
     assert np.asarray(Image.open(BytesIO(made.read()))).tolist() == [[0, 255]]
-    make_animation(Handover(given.path, made.path, header, (frame, frame), "1.2.840.10008.1.2.1", 0), GIF)
+    make_animation(Handover(made.path, header, (frame, frame), "1.2.840.10008.1.2.1", 0), GIF)
     assert made.read().startswith(b"GIF89a")
 
 
 def test_a_document_that_is_none() -> None:
     given, made = SharedBytes.from_bytes(b""), SharedBytes()
     with pytest.raises(ImagingFailed):
-        make_document(Handover(given.path, made.path, Span(0, 0), (), "1.2.840.10008.1.2.1", 0), HTML)
+        make_document(Handover(made.path, Place(given.path, 0, 0), (), "1.2.840.10008.1.2.1", 0), HTML)
 
 
 def test_neither_codecs_nor_arrays_are_loaded_to_name_them() -> None:
