@@ -31,7 +31,7 @@ types: $(STAMP) ## mypy --strict
 imports: $(STAMP) ## the rings
 	$(BIN)/lint-imports --no-cache
 
-peers: ## install the real archives and the browser that the tests start
+peers: ## install the real archives, the browser and the viewer that the tests start
 	scripts/install-peers.sh
 
 unit: $(STAMP) ## tests that need no peer
@@ -49,4 +49,4 @@ bench-quick: $(STAMP) peers ## the same, smaller, under 2 minutes
 	$(BIN)/python -m benchmarks --quick --results $(RESULTS)
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
