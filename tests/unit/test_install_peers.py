@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "install-peers.sh"
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT, VIEWER = ROOT / "scripts" / "install-peers.sh", ROOT / "deploy" / "ohif" / "fetch-viewer.sh"
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,33 @@ def test_it_tells_what_stands_in_the_way(tmp_path: Path, tools: list[str], messa
     assert result.stderr.startswith(f"install-peers: {message}")
     assert "chromium" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("npm", "message"),
+    [
+        (None, "fetch-viewer: npm is not installed"),
+        ("exit 1", "fetch-viewer: npm could not bring OHIF"),
+        ("echo something else >ohif-app-$(grep -o '[0-9.]*$' <<<\"$*\").tgz", "is not what was pinned"),
+    ],
+)
+def test_a_viewer_that_is_not_the_pinned_one_is_refused(tmp_path: Path, npm: str | None, message: str) -> None:
+    """And nothing is left behind."""
+    tools, folder = tmp_path / "tools", tmp_path / "peers" / "ohif"
+    tools.mkdir()
+    for tool in ("cat", "dirname", "grep", "mkdir", "mktemp", "rm", "sha512sum"):
+        (tools / tool).symlink_to(str(shutil.which(tool)))
+    if npm is not None:
+        (tools / "npm").write_text(f"#!{shutil.which('bash')}\n{npm}\n")
+        (tools / "npm").chmod(0o755)
+    result = subprocess.run(
+        [str(shutil.which("bash")), str(VIEWER), str(folder)],
+        capture_output=True,
+        text=True,
+        env={"PATH": str(tools)},
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert list(tmp_path.glob("peers/*")) == []
