@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.codecs import Buffer
 from gateway.errors import GatewayError, ImagingFailed
-from gateway.imaging.conversion import ConvertedFrame, convert_frame
+from gateway.imaging.conversion import convert_frame
 from gateway.imaging.description import ImageDescription
 from gateway.imaging.workers import ImagingWorkers
-from gateway.services.rendered.shared_bytes import SharedBytes, Span, read_span, write_all
+from gateway.services.transcode.shared_frames import SharedFrame, convert_shared_frame
 from gateway.tasks import cancel_and_wait, start_task
 
 __all__ = ["SHARED_FROM", "FramePipeline", "ProducedFrame"]
 
 SHARED_FROM = 1_048_576
-"""Bytes of a frame, before or after, from which it travels through shared memory."""
+"""Bytes of a decoded frame from which it travels through shared memory."""
 
 _IN_FLIGHT = 2
 
@@ -69,14 +69,17 @@ class FramePipeline:
         self._workers = workers
         self._source = source
         self._target = target
-        self._limit = limit
-        self._pieces: list[Buffer] = []
+        # no compression makes a frame longer than this, and a short one is pickled
+        self._limit = min(limit, 2 * source.frame_bytes + SHARED_FROM)
+        self._is_long = source.frame_bytes >= SHARED_FROM
+        self._frame: SharedFrame | list[Buffer] = []
         self._length = 0
         self._tasks: deque[asyncio.Task[ProducedFrame | GatewayError]] = deque()
 
     def start(self) -> None:
         """A frame begins."""
-        self._pieces, self._length = [], 0
+        self._frame = SharedFrame() if self._is_long else []
+        self._length = 0
 
     def add(self, data: Buffer) -> None:
         """More of the frame.
@@ -88,14 +91,13 @@ class FramePipeline:
         """
         self._length += len(data)
         if self._length > self._limit:
-            raise ImagingFailed(f"a compressed frame is over the limit of {self._limit} bytes")
-        self._pieces.append(data)
+            raise ImagingFailed(f"a frame is over the limit of {self._limit} bytes")
+        self._frame.append(data)
 
     def end(self) -> None:
         """The frame is whole: on with it."""
-        pieces, length = self._pieces, self._length
-        self._pieces = []
-        self._tasks.append(start_task(self._convert(pieces, length), name="transcode"))
+        frame, self._frame = self._frame, []
+        self._tasks.append(start_task(self._convert(frame), name="transcode"))
 
     @property
     def is_full(self) -> bool:
@@ -125,45 +127,27 @@ class FramePipeline:
         for task in self._tasks:
             await cancel_and_wait(task)
 
-    async def _convert(self, pieces: list[Buffer], length: int) -> ProducedFrame | GatewayError:
+    async def _convert(self, frame: SharedFrame | list[Buffer]) -> ProducedFrame | GatewayError:
         """The failure of a task that nobody awaits yet is kept; it is no defect to be logged."""
-        is_long = max(length, self._source.frame_bytes) >= SHARED_FROM
         try:
-            return await (self._convert_long if is_long else self._convert_short)(pieces, length)
+            if isinstance(frame, SharedFrame):
+                return await self._convert_shared(frame)
+            return await self._convert_short(b"".join(frame))
         except GatewayError as error:
             return error
 
-    async def _convert_short(self, pieces: list[Buffer], length: int) -> ProducedFrame:
-        frame = await self._workers.run(convert_frame, self._source, self._target, b"".join(pieces))
-        return ProducedFrame(len(frame.data), (frame.data,), frame.is_lossy, frame.native_bytes, length)
+    async def _convert_short(self, data: bytes) -> ProducedFrame:
+        frame = await self._workers.run(convert_frame, self._source, self._target, data)
+        return ProducedFrame(len(frame.data), (frame.data,), frame.is_lossy, frame.native_bytes, len(data))
 
-    async def _convert_long(self, pieces: list[Buffer], length: int) -> ProducedFrame:
-        before, after = SharedBytes(), SharedBytes()
+    async def _convert_shared(self, before: SharedFrame) -> ProducedFrame:
+        after = SharedFrame()
+        length = before.size
         try:
-            await before.extend(pieces)
-            pieces.clear()
-            frame = await self._workers.run(
-                convert_shared_frame, self._source, self._target, before.path, length, after.path
-            )
+            frame = await self._workers.run(convert_shared_frame, self._source, self._target, before.path, after.path)
         except BaseException:
             after.close()
             raise
         finally:
             before.close()
-        return ProducedFrame(after.size, _read_out(after), frame.is_lossy, frame.native_bytes, length)
-
-
-def convert_shared_frame(
-    source: ImageDescription, target: ImageDescription, before: str, length: int, after: str
-) -> ConvertedFrame:
-    """As ``convert_frame``, in a worker process: from one shared memory into another; the data returned is empty."""
-    frame = convert_frame(source, target, read_span(before, Span(0, length)))
-    write_all(after, frame.data)
-    return ConvertedFrame(b"", frame.is_lossy, frame.native_bytes)
-
-
-def _read_out(shared: SharedBytes) -> Iterator[bytes]:
-    try:
-        yield from shared.iter_pieces()
-    finally:
-        shared.close()
+        return ProducedFrame(after.size, after.iter_pieces(), frame.is_lossy, frame.native_bytes, length)
