@@ -57,14 +57,15 @@ def demand_bulkdata(
     """The same for all bulk data, or all pixel data, of a target; arguments and errors of ``negotiate_frames``.
 
     What is no pixel data has no other form than octets: a client that takes none of them is told so at once, unless
-    it wants pixel data only. Instances without pixel data come in a native form, which is asked for last then.
+    it wants pixel data only. Instances without pixel data come in a native form, which is asked for then too; and in
+    the end whatever the archive holds, so that what is not acceptable is told from what cannot be had.
     """
     accepted, demand = demand_frames(header, parameter, frame_count=2, require_accept=require_accept)
     if not pixels_only:
         accepted.choose(EXPLICIT_VR_LE, 2)
     elif not demand.admits(EXPLICIT_VR_LE):
         demand = TransferDemand((*demand.choices, (EXPLICIT_VR_LE,)), is_for_pixels=True)
-    return accepted, demand
+    return accepted, demand.or_anything()
 
 
 @lru_cache(REMEMBERED)

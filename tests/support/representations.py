@@ -20,7 +20,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     TwelveLeadECGWaveformStorage,
     UltrasoundMultiFrameImageStorage,
-    VideoEndoscopicImageStorage,
+    VideoPhotographicImageStorage,
 )
 
 from tests.support.conformance_site import Service
@@ -69,7 +69,7 @@ def _iter_instances() -> Iterator[tuple[Dataset, str]]:
     yield _with_pixels(single, FRAME_PIXELS[:1]), EXPLICIT
     multi = make_instance(uids[1], UltrasoundMultiFrameImageStorage, Modality="US")
     yield _with_pixels(multi, FRAME_PIXELS), EXPLICIT
-    video = _with_pixels(make_instance(uids[2], VideoEndoscopicImageStorage, Modality="ES"), FRAME_PIXELS)
+    video = _with_pixels(make_instance(uids[2], VideoPhotographicImageStorage, Modality="ES"), FRAME_PIXELS)
     video.PixelData = encapsulate([STREAM])
     video["PixelData"].is_undefined_length = True
     yield video, str(MPEG2MPML)

@@ -62,7 +62,7 @@ def test_bulk_data_needs_octets_and_pixel_data_does_not() -> None:
     with pytest.raises(NotAcceptable):
         demand_bulkdata(header, None, pixels_only=False, require_accept=False)
     _, demand = demand_bulkdata(header, None, pixels_only=True, require_accept=False)
-    assert demand.choices == ((RLE,), (EXPLICIT_VR_LE,))  # the second for what has no pixel data
+    assert demand.choices == ((RLE,), (EXPLICIT_VR_LE,), ("*",))  # the second for what has no pixel data
     for pixels_only in (True, False):
         assert demand_bulkdata("*/*", None, pixels_only=pixels_only, require_accept=False)[1] == AS_STORED
 
@@ -75,3 +75,13 @@ def test_the_files_of_a_zip_archive_are_as_stored() -> None:
     assert demand_zip("application/zip", None, require_accept=False)[1] == AS_STORED
     header = f"application/zip; transfer-syntax={RLE}"
     assert demand_zip(header, None, require_accept=False)[1].choices == ((RLE,),)
+
+
+def test_whatever_is_held_will_do_where_it_can_be_converted() -> None:
+    header = f'multipart/related; type="image/dicom-rle"; transfer-syntax={RLE}'
+    for targets, choices in (((RLE,), ((RLE,), ("*",))), ((JPEG,), ((RLE,),)), ((), ((RLE,),))):
+        _, demand = demand_frames(header, None, frame_count=1, require_accept=False, targets=targets)
+        assert demand.choices == choices
+    header = f'multipart/related; type="application/dicom"; transfer-syntax={RLE}'
+    _, demand = demand_instances(header, None, level=Level.SERIES, require_accept=False, targets=(RLE,))
+    assert demand.choices == ((RLE,), ("*",)) and demand.admits(JPEG)
