@@ -6,6 +6,7 @@ Shared by ``rendered.py`` and ``uri.py``. What a client takes is ``negotiation.r
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 
@@ -173,6 +174,7 @@ async def _iter_pieces(picture: Picture) -> AsyncGenerator[bytes, None]:
     try:
         for piece in picture.content.iter_pieces():
             yield piece
+            await asyncio.sleep(0)  # a fast client would have the loop do nothing else until a large one is out
     finally:
         picture.content.close()
 
