@@ -26,7 +26,7 @@ from gateway.imaging.rendering.loading import LoadedFrame, load_frame
 from gateway.imaging.rendering.parameters import FrameSource, RenderedPicture, RenderParameters
 from gateway.imaging.rendering.presentation_state import read_presentation_state
 from gateway.imaging.rendering.render import draw_frame, within_limits
-from gateway.imaging.rendering.video import encode_mp4, iter_video_frames, wrap_mp4
+from gateway.imaging.rendering.video import encode_mp4, has_video, iter_video_frames, wrap_mp4
 
 __all__ = ["MEDIA_TYPES", "find_frame_duration", "render_animation"]
 
@@ -60,15 +60,16 @@ def render_animation(
     Raises
     ------
     ImagingFailed
-        A frame cannot be rendered, there are none or too many, or no encoder for video is installed.
+        A frame cannot be rendered, or there are none or too many.
     BadParameter
         The source region lies outside the image, or an ICC profile is asked for.
     NotAcceptable
-        A media type that is not produced.
+        A media type that is not produced, video/mp4 without PyAV.
     """
-    encode = _ENCODERS.get(parameters.media_type)
-    if encode is None:
-        raise NotAcceptable(MEDIA_TYPES)
+    available = MEDIA_TYPES if has_video() else _WITHOUT_VIDEO
+    if parameters.media_type not in available:
+        raise NotAcceptable(available)
+    encode = _ENCODERS[parameters.media_type]
     check_profile(parameters.iccprofile, parameters.media_type)
     if not 1 <= len(frames) <= _MOST_FRAMES:
         raise ImagingFailed(f"an animation has from 1 to {_MOST_FRAMES} frames")
@@ -180,3 +181,5 @@ _ENCODERS: dict[
 
 MEDIA_TYPES = tuple(_ENCODERS)
 """Media types of moving pictures."""
+
+_WITHOUT_VIDEO = ("image/gif",)

@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,8 @@ _TICKS = 1_000  # time stamps in milliseconds
 
 
 def has_video() -> bool:
-    """Whether PyAV is installed."""
-    try:
-        import_module("av")
-    except ImportError:
-        return False
-    return True
+    """Whether PyAV is installed; it is not loaded for that."""
+    return find_spec("av") is not None
 
 
 def _load_av() -> Any:

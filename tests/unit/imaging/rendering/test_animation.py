@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -102,6 +103,14 @@ def test_stored_video_is_decoded_where_it_is_changed(stored: tuple[bytes, bytes]
 )
 def test_durations(attributes: dict[str, object], duration: float) -> None:
     assert find_frame_duration(make_item(**attributes)) == duration
+
+
+def test_mp4_is_not_available_without_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(NotAcceptable) as raised:
+        animate("video/mp4")
+    assert raised.value.available == ("image/gif",)
+    assert animate("image/gif").data
 
 
 def test_what_is_refused() -> None:
