@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.conformance_site import Service, open_service
 from tests.support.peers import DcmqrscpPeer, MoveDestination, OrthancPeer, Peer, find_free_port
@@ -34,9 +35,14 @@ def serve(kind: str, method: str, folder: Path) -> Iterator[Service]:
             yield service
 
 
-@pytest.fixture(
-    scope="module", params=[("orthanc", "c-get"), ("orthanc", "c-move"), ("dcmqrscp", "c-get")], ids="-".join
-)
+@pytest.fixture(scope="module", autouse=True)
+def _quiet() -> Iterator[None]:
+    """The gateway runs on a thread of its own, whose log lines would stand between the dots."""
+    with capture_logs():
+        yield
+
+
+@pytest.fixture(scope="module", params=[("orthanc", "c-get"), ("dcmqrscp", "c-get")], ids="-".join)
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     kind, method = request.param
     with serve(kind, method, tmp_path_factory.mktemp("representations")) as service:
