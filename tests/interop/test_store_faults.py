@@ -41,6 +41,9 @@ SENT_BEYOND = 400_000
 
 LIMIT_S = 60
 
+SIDE_BY_SIDE = {"dcmqrscp": 1, "sandbox": 3, "orthanc": 3}
+"""Associations of one request; dcmqrscp loses instances that arrive at once, faults or not."""
+
 
 @dataclass
 class Claims:
@@ -118,8 +121,10 @@ async def open_site(kind: str, folder: Path) -> AsyncIterator[Site]:
         archive = stack.enter_context(make_archive(kind, folder / "archive"))
         port = archive.port if isinstance(archive, SandboxArchive) else archive.dicom_port
         async with CuttingProxy(port) as proxy, aiohttp.ClientSession() as session:
+            settings = {"CONNECT_TIMEOUT_S": 2, "STORE_ASSOCIATIONS": SIDE_BY_SIDE[kind]}
+            environment = {f"BACKENDS__MAIN__{name}": value for name, value in settings.items()}
             backend = f"{archive.ae_title}@127.0.0.1:{proxy.port}"
-            gateway = stack.enter_context(GatewayProcess(backend, folder, BACKENDS__MAIN__CONNECT_TIMEOUT_S=2))
+            gateway = stack.enter_context(GatewayProcess(backend, folder, **environment))
             yield Site(archive, proxy, gateway, session)
 
 
