@@ -41,7 +41,6 @@ _TEXT_VRS = frozenset({"LT", "ST", "UC", "UT"})
 _CONTENTS = ("Value", "InlineBinary", "BulkDataURI")
 _FORBIDDEN_GROUPS = frozenset({0x0000, 0x0001, 0x0003, 0x0005, 0x0007, 0xFFFE, 0xFFFF})  # PS3.5 §7.1, §7.8
 _FILE_META_GROUP = 0x0002
-_TRAILING_PADDING = 0xFFFCFFFC
 
 _ITEM_START = pack("<HHI", 0xFFFE, 0xE000, UNDEFINED_LENGTH)
 _ITEM_END = pack("<HHI", 0xFFFE, 0xE00D, 0)
@@ -75,7 +74,7 @@ def write_model(model: Model) -> list[bytes | BulkReference]:
     ----------
     model : mapping
         Attribute objects by tag, in any order and untrusted. Left out of what is written: group lengths, File Meta
-        Information (group 0002), Data Set Trailing Padding, character sets of items.
+        Information (group 0002), character sets of items.
 
     Returns
     -------
@@ -190,7 +189,7 @@ def _iter_attributes(model: Model, path: str, depth: int) -> Iterator[tuple[int,
             raise DecodeError("an attribute that is part of no data set", path=path + name.upper())
         found[tag] = (name.upper(), _check_attribute(attribute, path + name.upper()))
     for tag in sorted(found):
-        if tag & 0xFFFF and tag >> 16 != _FILE_META_GROUP and tag != _TRAILING_PADDING:
+        if tag & 0xFFFF and tag >> 16 != _FILE_META_GROUP:
             if depth and found[tag][0] == _CHARACTER_SET:
                 continue
             yield tag, *found[tag]

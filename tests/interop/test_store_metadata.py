@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import math
 import random
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from urllib.request import urlopen
 
 import pytest
 from dicomweb_client.api import DICOMwebClient
+from lxml import etree
 from pydicom import DataElement, Dataset, dcmread
 from pydicom.encaps import generate_frames, parse_fragments
 from pydicom.multival import MultiValue
@@ -30,8 +32,8 @@ from gateway.sandbox.archive import SandboxArchive
 from tests.interop.test_store import Site, count_leases, held_by, open_site
 from tests.support.archive_contents import list_contents
 from tests.support.gateway_process import GatewayProcess
-from tests.support.metadata_uploads import JSON, XML, Bulk, Upload, metadata_type, read_stored
-from tests.support.peers import LOOPBACK, DcmqrscpPeer, OrthancPeer, Peer, find_free_port
+from tests.support.metadata_uploads import JSON, XML, Bulk, Upload, make_body, metadata_type, read_stored
+from tests.support.peers import LOOPBACK, DcmqrscpPeer, OrthancPeer, Peer, find_free_port, find_program
 from tests.support.raw_http import RawClient
 from tests.support.samples import sample_files
 from tests.support.streaming_scp import StreamingArchive
@@ -314,6 +316,53 @@ def iter_uris(model: dict[str, Any]) -> Iterator[str]:
         if attribute["vr"] == "SQ":
             for item in attribute.get("Value", []):
                 yield from iter_uris(item)
+
+
+# --- what another toolkit writes ---
+
+DCMTK = {JSON: ["dcm2json"], XML: ["dcm2xml", "--native-format", "--convert-to-utf8"]}
+
+
+@pytest.mark.parametrize("root", [JSON, XML])
+async def test_what_dcmtk_writes_can_be_stored(tmp_path: Path, root: str) -> None:
+    """dcm2json: all values inline; dcm2xml: binary ones by a UUID. Numbers, names, private elements in their spelling."""
+    native = [it for it in samples().values() if it.frames and not UID(it.transfer_syntax).is_encapsulated]
+    # of a name with two component groups dcm2xml writes the second as the third too
+    plain = [it for it in native if root == JSON or str(it.data_set.get("PatientName")).count("=") != 1]
+    small = [it for it in plain if it.path.stat().st_size < 300_000][:40]
+    stored: dict[str, Sample] = {}
+    with SandboxArchive(tmp_path / "sandbox") as sandbox:
+        async with open_site(sandbox.ae_title, sandbox.port) as site:
+            for sample in small:
+                command = [find_program(DCMTK[root][0]), *DCMTK[root][1:], str(sample.path)]
+                written = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
+                if written.returncode:
+                    continue  # what DCMTK cannot write
+                parts = list(iter_uuids(etree.fromstring(written.stdout), sample)) if root == XML else []
+                body = make_body([(root, written.stdout)], parts)
+                status, outcome = await site.post(body, content_type=metadata_type(root))
+                assert status == 200, (sample.path, outcome.document)
+                stored[sample.uid] = sample
+        held = read_held(sandbox)
+    assert set(held) == set(stored) and len(stored) > 20
+    for uid, sample in stored.items():
+        data_set, _ = held[uid]
+        assert data_set.PixelData == sample.frames[0] + b"\0" * (len(sample.frames[0]) % 2), sample.path
+        assert differences(sample.data_set, data_set, root) == [], sample.path
+
+
+def iter_uuids(model: etree._Element, sample: Sample) -> Iterator[Bulk]:
+    """The values that dcm2xml refers to, which are those of the data set itself; pixel data apart."""
+    for attribute in model.iterchildren("{*}DicomAttribute"):
+        tag = int(attribute.get("tag", ""), 16)
+        for reference in attribute.iterchildren("{*}BulkData"):
+            if tag == PIXEL_DATA:
+                value = sample.frames[0]
+            elif (creator := attribute.get("privateCreator")) is not None:
+                value = sample.data_set.private_block(tag >> 16, creator)[tag & 0xFF].value
+            else:
+                value = sample.data_set[tag].value
+            yield Bulk(reference.get("uuid", ""), value)
 
 
 # --- cuts ---
