@@ -38,8 +38,11 @@ from gateway.services.rendered.shared_bytes import Place, SharedBytes
 
 __all__ = ["ChooseFrames", "Frame", "InstanceReader", "ReaderLimits"]
 
-ChooseFrames = Callable[[InstanceFacts], Sequence[int]]
-"""Which frames are wanted of an instance, ascending from 1; none, where its attributes are enough."""
+ChooseFrames = Callable[[InstanceFacts], Sequence[int] | None]
+"""Which frames are wanted of an instance, ascending from 1: none, where its attributes are enough, None for all.
+
+All of them are never listed: an instance may claim to have two thousand million.
+"""
 
 MIB = 1_048_576
 
@@ -192,7 +195,7 @@ class InstanceReader:
         self._facts = self._describe(has_pixels=True)
         held, self._held = self._held, []
         wanted = self._choose_frames(self._facts)
-        if not wanted:
+        if wanted is not None and not wanted:
             return []
         self._extractor = FrameExtractor(self._transfer_syntax_uid, wanted)
         return [frame for piece in held for frame in self._gather(self._extractor.feed(piece))]

@@ -109,7 +109,7 @@ class InstanceView:
         for call in self._show_whole(held):
             yield call
 
-    def _choose(self, facts: InstanceFacts) -> Sequence[int]:
+    def _choose(self, facts: InstanceFacts) -> Sequence[int] | None:
         frames = self._request.frames
         if frames and not facts.has_pixels:
             raise FrameNotFound(f"frame {frames[0]}")
@@ -122,19 +122,20 @@ class InstanceView:
             return ()
         if facts.category is Category.VIDEO:
             return (1,)  # one stream holds all of them
-        return self._list_frames(facts, self._rendition)
+        return self._name_frames(facts, self._rendition)
 
-    def _list_frames(self, facts: InstanceFacts, rendition: Rendition) -> Sequence[int]:
+    def _name_frames(self, facts: InstanceFacts, rendition: Rendition) -> Sequence[int] | None:
+        """The frames to be shown; None for all of them."""
         if self._request.frames:
             return self._request.frames
-        if rendition.showing is Showing.ONE_FRAME:
-            return (facts.telling_frame,)
-        return range(1, facts.frame_count + 1)
+        return (facts.telling_frame,) if rendition.showing is Showing.ONE_FRAME else None
 
     def _show(self, frame: Frame, rendition: Rendition) -> Iterator[PictureCall]:
         assert self.facts is not None
-        is_video = self.facts.category is Category.VIDEO
-        for number in self._list_frames(self.facts, rendition) if is_video else (frame.number,):
+        numbers: Sequence[int] = (frame.number,)
+        if self.facts.category is Category.VIDEO:
+            numbers = self._name_frames(self.facts, rendition) or range(1, self.facts.frame_count + 1)
+        for number in numbers:
             yield self._call(number, make_picture, rendition, (frame,))
 
     def _show_whole(self, held: list[Frame]) -> Iterator[PictureCall]:
