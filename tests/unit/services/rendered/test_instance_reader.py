@@ -165,6 +165,16 @@ def test_frames_of_an_animation_are_kept_together_within_the_limit() -> None:
         read(reader, make(17))
 
 
+@pytest.mark.parametrize("count", [2_000_000_000, 999_999_999_999])
+def test_an_instance_that_claims_to_have_any_number_of_frames(count: int) -> None:
+    """They are never listed; what there is comes, and its end is told."""
+    data = element(0x00280008, "IS", str(count).encode().ljust(12)) + encapsulated(0x7FE00010, b"ab", b"cd")
+    reader = InstanceReader(CT, RLE, lambda _: None, LIMITS)
+    assert join(reader.feed(data[:-8])) == [(1, b"ab"), (2, b"cd")]
+    with pytest.raises(DecodeError):
+        reader.feed(data[-8:])
+
+
 def test_frames_that_are_not_there() -> None:
     with pytest.raises(FrameNotFound):
         read(InstanceReader(CT, EXPLICIT_VR_LE, lambda _: [4], LIMITS), make())
