@@ -325,7 +325,7 @@ DCMTK = {JSON: ["dcm2json"], XML: ["dcm2xml", "--native-format", "--convert-to-u
 
 @pytest.mark.parametrize("root", [JSON, XML])
 async def test_what_dcmtk_writes_can_be_stored(tmp_path: Path, root: str) -> None:
-    """dcm2json: all values inline; dcm2xml: binary ones by a UUID. Numbers, names, private elements in their spelling."""
+    """dcm2json: all values inline; dcm2xml: binary ones by a UUID. Numbers, names and private elements in their way."""
     native = [it for it in samples().values() if it.frames and not UID(it.transfer_syntax).is_encapsulated]
     # of a name with two component groups dcm2xml writes the second as the third too
     plain = [it for it in native if root == JSON or str(it.data_set.get("PatientName")).count("=") != 1]
