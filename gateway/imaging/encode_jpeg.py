@@ -20,6 +20,7 @@ DEFAULT_QUALITY = 90
 
 _MIN_LOSSLESS_BITS = 2
 _MAX_NEAR = 20
+_HEADER_ROOM = 4096
 
 
 def encode_jpeg(frame: DecodedFrame, description: ImageDescription, quality: int | None) -> bytes:
@@ -53,7 +54,9 @@ def encode_jpeg_ls(frame: DecodedFrame, description: ImageDescription, quality: 
     A quality below 100 allows each sample to be off by up to 20 levels of 8 bits.
     """
     near = 0 if quality is None else round((100 - quality) * _MAX_NEAR / 100)
-    return bytes(imagecodecs.jpegls_encode(np.ascontiguousarray(as_unsigned(frame.pixels)), near))
+    cells = np.ascontiguousarray(as_unsigned(frame.pixels))
+    # the codec's own estimate of the room it needs is too small for noise
+    return bytes(imagecodecs.jpegls_encode(cells, near, out=2 * cells.nbytes + _HEADER_ROOM))
 
 
 def _find_bits(pixels: PixelArray, description: ImageDescription) -> int:

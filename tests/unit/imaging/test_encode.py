@@ -51,6 +51,14 @@ def test_lossless_images_come_back(
     assert np.array_equal(found, image)
 
 
+@pytest.mark.parametrize("suffix", LOSSLESS)
+@pytest.mark.parametrize(("shape", "stored"), [((300, 400), 8), ((301, 403, 3), 16)])
+def test_noise_comes_back_though_it_cannot_be_compressed(suffix: str, shape: tuple[int, ...], stored: int) -> None:
+    kind = np.uint8 if stored == 8 else np.uint16
+    image = np.random.default_rng(0).integers(0, 1 << stored, shape).astype(kind)
+    assert np.array_equal(there_and_back(image, suffix, stored, False), image)
+
+
 @pytest.mark.parametrize("suffix", ONE_BIT)
 def test_one_bit_images_come_back(suffix: str) -> None:
     image = draw((15, 33), 1)
