@@ -35,6 +35,9 @@ _DESCRIPTION = (_SAMPLES, _PHOTOMETRIC, _ROWS, _COLUMNS, _BITS_ALLOCATED, "00280
 _HALVES_OF_SAMPLES = {"YBR_FULL_422": 4, "YBR_PARTIAL_422": 4, "YBR_PARTIAL_420": 3}
 """Twice the samples of a pixel where chroma is subsampled (PS3.3 §C.7.6.3.1.2)."""
 
+_FIRST_ITEM = ("/v8A4", "_v8A4")
+"""How base64 of encapsulated pixel data begins: with the tag of an item."""
+
 _MAX_FRAMES = 10_000_000
 
 
@@ -75,6 +78,7 @@ class PlannedInstance:
         self._frames = _read_frames(model)
         self._native_lengths = {tag: _measure_pixels(model, tag, self._frames) for tag in _BITS}
         self._has_inline_pixels = "InlineBinary" in model.get("7FE00010", {})
+        self._check_inline_pixels(model)
         self.has_offset_table = _OFFSET_TABLE in model
         top_level = {it.tag for it in self.references if it.path == f"{it.tag:08X}"}
         self._lacks_description = PIXEL_DATA in top_level and any(_first(model, tag) is None for tag in _DESCRIPTION)
@@ -82,6 +86,14 @@ class PlannedInstance:
         # all but the gaps is in `pieces`; the model is of use only if something is to be added to it
         self._model = model if self._lacks_description or self._lacks_mime_type else None
         self._undecided = [self._uris[it.path] for it in self.references if self._decides(it)]
+
+    def _check_inline_pixels(self, model: Model) -> None:
+        """Refuse compressed pixel data that is inline: it has no such form, and would be stored as native."""
+        text = model.get("7FE00010", {}).get("InlineBinary", "")
+        is_stated = isinstance(self._stated, str) and is_valid_uid(self._stated)
+        is_compressed = is_stated and get_transfer_syntax(str(self._stated)).encapsulated
+        if text and (is_compressed or text.startswith(_FIRST_ITEM)):
+            raise DecodeError("InlineBinary, which compressed pixel data does not have", path="7FE00010")
 
     def uri_of(self, reference: BulkReference) -> str:
         """Where the parts of a value are to come from."""

@@ -94,6 +94,15 @@ def test_inline_pixel_data_is_native() -> None:
         instance.prepare(parts)
 
 
+def test_inline_pixel_data_is_never_compressed() -> None:
+    native, fragments = ({"vr": "OW", "InlineBinary": text} for text in ("AAAA", "/v8A4AAAAAA="))
+    for stated in (None, "*", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"):
+        plan(stated, pixels=native)
+    for stated, pixels in ((f"{J}90", native), ("1.2.3.4", native), (None, fragments)):
+        with pytest.raises(DecodeError, match="InlineBinary"):
+            plan(stated, pixels=pixels)
+
+
 @pytest.mark.parametrize(
     ("more", "path"),
     [
