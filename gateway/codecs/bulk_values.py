@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.codecs import Buffer
 from gateway.codecs.data_set_encoder import is_left_out
-from gateway.codecs.frame_assembler import PIXEL_DATA, FrameAssembler, is_gathered
+from gateway.codecs.frame_assembler import PIXEL_DATA, FrameAssembler, PixelHeader, is_gathered
 from gateway.codecs.frame_events import FrameChunk, FrameEnd, FrameEvent, FrameStart
 from gateway.codecs.json_values import BULK_VRS, has_unwritable_number
 from gateway.codecs.tokens import (
@@ -100,6 +100,11 @@ class BulkValues:
             ItemStart: self._enter_item,
             SequenceEnd: self._leave_sequence,
         }
+
+    @property
+    def header(self) -> PixelHeader | None:
+        """Facts about compressed Pixel Data; None until it begins, and for all else."""
+        return self._frames.header
 
     def feed(self, data: Buffer) -> Iterator[BulkEvent]:
         """Give what the next bytes of the data set hold; to be iterated to the end before the next call.

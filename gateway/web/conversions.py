@@ -16,7 +16,7 @@ from contextlib import aclosing
 from importlib import import_module
 
 from gateway.codecs import Buffer
-from gateway.codecs.frames import FrameChunk, FrameEnd, FrameEvent, FrameStart
+from gateway.codecs.frames import FrameChunk, FrameEnd, FrameEvent, FrameStart, PixelHeader
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.imaging.workers import ImagingWorkers
 from gateway.services.retrieve.pixel_stream import PixelStream
@@ -64,7 +64,8 @@ class Conversions:
         """The frames in the transfer syntax chosen; raises as ``iter_converted_frames``."""
         if transfer_syntax_uid is None or transfer_syntax_uid == values.transfer_syntax_uid:
             return values
-        return self._convert_frames(values, transfer_syntax_uid)
+        assert values.header is not None  # only frames have targets
+        return self.convert_frames(values, values.header, values.transfer_syntax_uid, transfer_syntax_uid)
 
     async def _convert_instance(
         self, instance: ReceivedInstance, transfer_syntax_uid: str
@@ -78,17 +79,18 @@ class Conversions:
             async for piece in pieces:
                 yield piece
 
-    async def _convert_frames(self, values: PixelStream, transfer_syntax_uid: str) -> AsyncGenerator[FrameEvent, None]:
+    async def convert_frames(
+        self, frames: AsyncIterator[FrameEvent], header: PixelHeader, stored_uid: str, target_uid: str
+    ) -> AsyncGenerator[FrameEvent, None]:
+        """Whole frames of one image, stored in one transfer syntax, in another; raises as ``iter_converted_frames``."""
         await _load_codecs()
         from gateway.services.transcode.attributes import describe_values
         from gateway.services.transcode.frames import iter_converted_frames
         from gateway.services.transcode.transcoder import Transcoder
 
-        header = values.header
-        assert header is not None  # only frames have targets
         transcoder = Transcoder(self._workers, self._max_frame_bytes)
-        source = describe_values(header.attributes, header.tag, values.transfer_syntax_uid, self._max_frame_bytes)
-        async with aclosing(iter_converted_frames(values, transcoder, source, transfer_syntax_uid)) as events:
+        source = describe_values(header.attributes, header.tag, stored_uid, self._max_frame_bytes)
+        async with aclosing(iter_converted_frames(frames, transcoder, source, target_uid)) as events:
             async for event in events:
                 yield event
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -18,7 +19,7 @@ from gateway.services.retrieve.pixel_stream import PIXEL_DATA_PATHS, PixelEvent,
 from gateway.services.retrieve.transfer_demand import AS_STORED
 from gateway.web.backends import BackendServices
 from gateway.web.conditional import answer_unchanged
-from gateway.web.conversions import ALL_TARGETS, join_frames
+from gateway.web.conversions import ALL_TARGETS, Conversions, join_frames
 from gateway.web.negotiation import AcceptableFrames, FrameRepresentation
 from gateway.web.retrieve_answers import RetrieveAnswers, Validity, read_accept, read_path
 from gateway.web.streaming import Part, ResponseHead
@@ -118,8 +119,10 @@ class BulkHandlers:
         url = self._answers.find_url(request)
         async with self._backend.pixel_data.open_all(path, demand, pixels_only=pixels_only) as stream:
             head = self._answers.begin_head(request, len(stream.unavailable), stream.expected, validity.headers)
-            parts = _iter_bulk_parts(stream.iter_events(), accepted, lambda item: url + locate(item))
-            return await self._answers.send_parts(request, parts, head, single=False)
+            parts = _BulkParts(
+                stream.iter_events(), accepted, self._backend.conversions, lambda item: url + locate(item)
+            )
+            return await self._answers.send_parts(request, parts.iter_parts(), head, single=False)
 
 
 def _choose_form(
@@ -156,16 +159,70 @@ async def _iter_frame_parts(
             yield Part(content_type, locate(event.number), _iter_pieces(events))
 
 
-async def _iter_bulk_parts(
-    events: AsyncGenerator[BulkStreamEvent, None], accepted: AcceptableFrames, locate: Callable[[BulkItem], str]
-) -> AsyncGenerator[Part, None]:
-    """One part a value, or a frame of it; each in the form that the client takes it in."""
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, BulkItem):
+class _BulkParts:
+    """One part a value, or a frame of it, each in a form that the client takes; frames converted where it must be."""
+
+    def __init__(
+        self,
+        events: AsyncGenerator[BulkStreamEvent, None],
+        accepted: AcceptableFrames,
+        conversions: Conversions,
+        locate: Callable[[BulkItem], str],
+    ) -> None:
+        self._events = events
+        self._accepted = accepted
+        self._conversions = conversions
+        self._locate = locate
+        self._next: BulkItem | None = None
+
+    async def iter_parts(self) -> AsyncGenerator[Part, None]:
+        """Yield them in the order of the values; raises as the events do, and NotAcceptable."""
+        async with aclosing(self._events):
+            while (item := await self._take_item()) is not None:
+                stored = item.transfer_syntax_uid
+                targets = self._conversions.list_targets(stored) if item.header is not None else ()
                 # any number of others may follow: never a single part
-                form = accepted.choose(event.transfer_syntax_uid, 2, event.document_type)
-                yield Part(form.content_type, locate(event), _iter_pieces(events))
+                form = self._accepted.choose(stored, 2, item.document_type, targets)
+                if form.transfer_syntax in (None, stored):
+                    yield Part(form.content_type, self._locate(item), _iter_pieces(self._events))
+                    continue
+                async with aclosing(self._iter_converted(item, form)) as parts:
+                    async for part in parts:
+                        yield part
+
+    async def _iter_converted(self, first: BulkItem, form: FrameRepresentation) -> AsyncGenerator[Part, None]:
+        """The frames of an image that begins with `first`; native ones are one value, as native Pixel Data is."""
+        header, target = first.header, form.transfer_syntax
+        assert header is not None and target is not None
+        frames = self._conversions.convert_frames(self._iter_frames(first), header, first.transfer_syntax_uid, target)
+        async with aclosing(frames):
+            is_whole = target == EXPLICIT_VR_LE and header.bits_allocated > 1
+            events: AsyncIterator[PixelEvent] = join_frames(frames) if is_whole else frames
+            async for event in events:
+                if isinstance(event, FrameStart):
+                    item = replace(first, frame=None if is_whole else event.number)
+                    yield Part(form.content_type, self._locate(item), _iter_pieces(events))
+
+    async def _iter_frames(self, first: BulkItem) -> AsyncGenerator[PixelEvent, None]:
+        """The frames of one instance; the value after them is kept for later."""
+        yield FrameStart(first.frame or 1)
+        async for event in self._events:
+            if not isinstance(event, BulkItem):
+                yield event
+            elif event.frame is None or event.instance != first.instance:
+                self._next = event
+                return
+            else:
+                yield FrameStart(event.frame)
+
+    async def _take_item(self) -> BulkItem | None:
+        if (item := self._next) is not None:
+            self._next = None
+            return item
+        async for event in self._events:
+            if isinstance(event, BulkItem):
+                return event
+        return None
 
 
 async def _iter_pieces(

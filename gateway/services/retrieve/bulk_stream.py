@@ -13,6 +13,7 @@ from typing import TypeAlias
 from gateway.codecs import Buffer
 from gateway.codecs.bulk_values import BulkEvent, BulkStart, BulkValues
 from gateway.codecs.document_types import DOCUMENT_TYPES, ENCAPSULATED_DOCUMENT
+from gateway.codecs.frame_assembler import PixelHeader
 from gateway.codecs.frame_events import FrameChunk, FrameEnd
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.errors import DecodeError, UnknownResource
@@ -37,6 +38,8 @@ class BulkItem:
         Of compressed pixel data as the archive sends it; Explicit VR Little Endian for everything else.
     document_type : str or None
         Media type of an encapsulated document.
+    header : PixelHeader or None
+        Of the image whose frame it is.
     """
 
     instance: ResourcePath
@@ -44,6 +47,7 @@ class BulkItem:
     frame: int | None
     transfer_syntax_uid: str
     document_type: str | None = None
+    header: PixelHeader | None = None
 
 
 BulkStreamEvent: TypeAlias = BulkItem | FrameChunk | FrameEnd
@@ -95,15 +99,15 @@ class BulkStream:
         try:
             piece: Buffer | None
             while (piece := await instance.read_piece()) is not None:
-                for event in _describe(instance, values.feed(piece)):
+                for event in _describe(instance, values, values.feed(piece)):
                     yield event
-            for event in _describe(instance, values.finish()):
+            for event in _describe(instance, values, values.finish()):
                 yield event
         except DecodeError as error:
             raise instance.undecodable(error) from error
 
 
-def _describe(instance: ReceivedInstance, events: Iterator[BulkEvent]) -> Iterator[BulkStreamEvent]:
+def _describe(instance: ReceivedInstance, values: BulkValues, events: Iterator[BulkEvent]) -> Iterator[BulkStreamEvent]:
     for event in events:
         if not isinstance(event, BulkStart):
             yield event
@@ -115,4 +119,5 @@ def _describe(instance: ReceivedInstance, events: Iterator[BulkEvent]) -> Iterat
             event.frame,
             instance.transfer_syntax_uid if event.is_compressed else EXPLICIT_VR_LE,
             DOCUMENT_TYPES.get(instance.sop_class_uid) if is_document else None,
+            values.header if event.frame is not None else None,
         )

@@ -27,9 +27,9 @@ FRAMES = np.arange(3 * 64, dtype="<u2").reshape(3, 8, 8)
 LOOP = "/studies/1.2.5/series/1.2.5.1/instances/1.2.5.1.1"
 
 
-def add_loop(site: Site, folder: Path) -> None:
+def add_loop(site: Site, folder: Path, uid: str = "1.2.5.1.1") -> None:
     """Three frames in RLE."""
-    loop = make_instance("1.2.5.1.1", NumberOfFrames=3, PixelData=FRAMES.tobytes())
+    loop = make_instance(uid, NumberOfFrames=3, PixelData=FRAMES.tobytes())
     compress(loop, UID(RLE), generate_instance_uid=False)
     site.sandbox.index.add_file(save(loop, folder / "files"))
 
@@ -101,6 +101,36 @@ async def test_compressed_pixel_data_as_one_native_value(tmp_path: Path) -> None
         assert part.body == FRAMES.tobytes()
         assert (await fetch(uri, "application/octet-stream")).body == FRAMES.tobytes()
         assert len((await fetch(uri, f"{OCTETS}; transfer-syntax=*")).parts) == 3
+        await site.check_clean()
+
+
+async def test_pixel_data_and_bulk_data_of_a_level(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site:
+        add_loop(site, tmp_path)
+        add_loop(site, tmp_path, "1.2.5.2.1")
+        native = make_instance("1.2.5.3.1", RedPaletteColorLookupTableData=bytes(4_000))
+        site.sandbox.index.add_file(save(native, tmp_path / "files"))
+        pixels = (await site.get("/studies/1.2.5/pixeldata", OCTETS)).parts
+        assert sorted(part.location[-9:] for part in pixels) == ["pixeldata"] * 3
+        assert [part.body for part in pixels].count(FRAMES.tobytes()) == 2
+        assert {part.content_type for part in pixels} == {f"application/octet-stream; transfer-syntax={EXPLICIT}"}
+        bulk = {
+            part.location.partition("/series/")[2]: part.body
+            for part in (await site.get("/studies/1.2.5", OCTETS)).parts
+        }
+        assert bulk == {
+            "1.2.5.1/instances/1.2.5.1.1/bulkdata/7FE00010": FRAMES.tobytes(),
+            "1.2.5.2/instances/1.2.5.2.1/bulkdata/7FE00010": FRAMES.tobytes(),
+            "1.2.5.3/instances/1.2.5.3.1/bulkdata/00281201": bytes(4_000),
+            "1.2.5.3/instances/1.2.5.3.1/bulkdata/7FE00010": bytes(range(128)),
+        }
+        frames = (
+            await site.get("/studies/1.2.5/series/1.2.5.1/pixeldata", 'multipart/related; type="image/jls"')
+        ).parts
+        assert [part.location.rpartition("/instances/")[2] for part in frames] == [
+            f"1.2.5.1.1/frames/{n}" for n in (1, 2, 3)
+        ]
+        assert {part.content_type for part in frames} == {f"image/jls; transfer-syntax={JLS}"}
         await site.check_clean()
 
 
