@@ -163,6 +163,15 @@ class Peer:
         self._signal(signal.SIGKILL)
         self._process.wait(STOP_LIMIT_S)
         self._process = None
+        self._wait_until_ports_are_free()
+
+    def _wait_until_ports_are_free(self) -> None:
+        """A child that dies a little later than the archive still holds its listener."""
+        deadline = time.monotonic() + STOP_LIMIT_S
+        while any(_accepts_connections(port) for port in self._ports()):
+            if time.monotonic() > deadline:
+                raise self._failure(f"somebody listens on a port of {self.program} after its end")
+            time.sleep(0.005)
 
     def restart(self) -> Self:
         """Stop if it still runs, and start again on the same ports with the same data."""
