@@ -181,7 +181,7 @@ class DecodeError(GatewayError):
 
 
 class ImagingFailed(GatewayError):
-    """A picture that cannot be decoded, converted or rendered: broken, hostile or beyond a limit, as `reason` says."""
+    """A picture that cannot be decoded, converted or rendered, broken, hostile or beyond a limit, as `reason` says."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
