@@ -5,34 +5,24 @@
 
 The plan is made from the description alone, before anything is decoded, so that a refusal is a status and not a broken
 stream. It keeps Photometric Interpretation, Planar Configuration and bits true (PS3.3 §C.7.6.3, PS3.5 §8.2). Only what
-JPEG with loss demands loses anything, and who asks for JPEG asks for that.
+JPEG with loss demands loses anything, and who asks for JPEG asks for that. Importing this module loads no codec.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
-from gateway.errors import ImagingFailed, NotAcceptable
-from gateway.imaging.decode import DECODABLE, decode_cells, name_decoded, to_rgb
-from gateway.imaging.description import ImageDescription
-from gateway.imaging.encode import ENCODABLE, encode_frame
-from gateway.imaging.jpeg_xl import recompress_jpeg, restore_jpeg
+from gateway.errors import NotAcceptable
+from gateway.imaging.description import ImageDescription, name_decoded
 
-__all__ = ["PRODUCIBLE", "ConvertedFrame", "convert_frame", "is_lossy_target", "plan_conversion"]
+__all__ = ["CONVERTIBLE", "PRODUCIBLE", "ConvertedFrame", "convert_frame", "is_lossy_target", "plan_conversion"]
 
 _PREFIX = "1.2.840.10008.1.2."
 BASELINE, RECOMPRESSED = f"{_PREFIX}4.50", f"{_PREFIX}4.111"
 
-PRODUCIBLE: frozenset[str] = ENCODABLE | {RECOMPRESSED}
-"""UIDs of the transfer syntaxes that images can be converted into, each from those it takes."""
-
 _LOSSY_JPEG = frozenset({*(f"{_PREFIX}4.{number}" for number in range(50, 57)), RECOMPRESSED})
-_STREAM_COPIES: dict[tuple[str, str], Callable[[bytes], bytes]] = {
-    (BASELINE, RECOMPRESSED): recompress_jpeg,
-    (RECOMPRESSED, BASELINE): restore_jpeg,
-}
+_STREAM_COPIES = frozenset({(BASELINE, RECOMPRESSED), (RECOMPRESSED, BASELINE)})
 _COLOUR = frozenset({"RGB", "YBR_FULL"})
 _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
@@ -91,6 +81,13 @@ _FORMS = {
     for suffix in suffixes
 }
 
+PRODUCIBLE: frozenset[str] = frozenset(_FORMS) | {RECOMPRESSED}
+"""UIDs of the transfer syntaxes that images can be converted into, each from those it takes."""
+
+_RETIRED = tuple(f"4.{number}" for number in range(52, 70))
+CONVERTIBLE: frozenset[str] = PRODUCIBLE | {"1.2.840.10008.1.2", *(f"{_PREFIX}{suffix}" for suffix in ("2", *_RETIRED))}
+"""UIDs of the transfer syntaxes that images can be converted from: those that ``decode`` reads."""
+
 
 def plan_conversion(source: ImageDescription, transfer_syntax_uid: str) -> ImageDescription:
     """Describe the image as it will be in `transfer_syntax_uid`.
@@ -104,7 +101,7 @@ def plan_conversion(source: ImageDescription, transfer_syntax_uid: str) -> Image
     if (source.transfer_syntax_uid, transfer_syntax_uid) in _STREAM_COPIES:
         return replace(source, transfer_syntax_uid=transfer_syntax_uid)
     form = _FORMS.get(transfer_syntax_uid)
-    if form is None or source.transfer_syntax_uid not in DECODABLE:
+    if form is None or source.transfer_syntax_uid not in CONVERTIBLE:
         raise _refuse(transfer_syntax_uid, "that conversion is not offered")
     name = _name_converted(source)
     if reason := _find_harm(source, name, form):
@@ -127,24 +124,20 @@ def is_lossy_target(transfer_syntax_uid: str) -> bool:
 
 
 def convert_frame(source: ImageDescription, target: ImageDescription, data: bytes) -> ConvertedFrame:
-    """Decode one frame and encode it as planned.
+    """Decode one frame and encode it as planned; called in worker processes, which alone load the codecs.
 
     Raises
     ------
     ImagingFailed
         The frame cannot be decoded or encoded.
     """
+    from gateway.imaging.frame_conversion import copy_stream, reencode_frame
+
     native_bytes = (source.sample_count * source.bits_allocated + 7) // 8
-    if copy := _STREAM_COPIES.get((source.transfer_syntax_uid, target.transfer_syntax_uid)):
-        try:
-            return ConvertedFrame(copy(_strip_padding(data)), is_lossy=True, native_bytes=native_bytes)
-        except (RuntimeError, ValueError) as error:
-            raise ImagingFailed("the JPEG stream cannot be recompressed") from error
-    frame = decode_cells(source, data)
-    if frame.photometric_interpretation != _name_converted(source):
-        frame = to_rgb(frame)
-    encoded = encode_frame(frame, target, target.transfer_syntax_uid)
-    return ConvertedFrame(encoded, frame.is_lossy, native_bytes)
+    if (source.transfer_syntax_uid, target.transfer_syntax_uid) in _STREAM_COPIES:
+        return ConvertedFrame(copy_stream(target, data), is_lossy=True, native_bytes=native_bytes)
+    encoded, is_lossy = reencode_frame(source, target, _name_converted(source), data)
+    return ConvertedFrame(encoded, is_lossy, native_bytes)
 
 
 def _name_converted(source: ImageDescription) -> str:
@@ -179,7 +172,3 @@ def _refuse(transfer_syntax_uid: str, reason: str) -> NotAcceptable:
     name = get_transfer_syntax(transfer_syntax_uid).name
     available = f'multipart/related; type="application/dicom"; transfer-syntax={EXPLICIT_VR_LE}'
     return NotAcceptable([available], f"the image is not converted into {name}: {reason}")
-
-
-def _strip_padding(data: bytes) -> bytes:
-    return data[:-1] if data.endswith(b"\xff\xd9\0") else data

@@ -26,7 +26,7 @@ from gateway.imaging.codestreams import (
     read_jpeg_2000_header,
     read_jpeg_header,
 )
-from gateway.imaging.description import ImageDescription
+from gateway.imaging.description import ImageDescription, name_decoded
 from gateway.imaging.jpeg_xl import decode_jpeg_xl, restore_jpeg
 from gateway.imaging.native import unpack_native
 from gateway.imaging.pixels import DecodedFrame, PixelArray, extract_stored_values, find_cell_type, to_rgb
@@ -41,8 +41,6 @@ __all__ = [
     "name_decoded",
     "to_rgb",
 ]
-
-_DECODED_NAMES = {"YBR_FULL_422": "YBR_FULL", "YBR_RCT": "RGB", "YBR_ICT": "RGB", "XYB": "RGB"}
 
 _Decoder = Callable[[ImageDescription, bytes], DecodedFrame]
 
@@ -212,15 +210,6 @@ def _clip_overshoot(cells: PixelArray, description: ImageDescription) -> PixelAr
 
 def _describe(description: ImageDescription, pixels: PixelArray) -> DecodedFrame:
     return DecodedFrame(pixels, name_decoded(description), description.bits_stored)
-
-
-def name_decoded(description: ImageDescription) -> str:
-    """The Photometric Interpretation of decoded frames, by what the data set says alone.
-
-    Each pixel has chrominance of its own then, and the transforms of JPEG 2000 and JPEG XL are undone.
-    """
-    name = description.photometric_interpretation
-    return _DECODED_NAMES.get(name, name)
 
 
 def _list_decoders() -> dict[str, _Decoder]:

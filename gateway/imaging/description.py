@@ -6,14 +6,17 @@ sees dimensions that were not measured against a limit. Called by ``decode``, th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import pydicom
+from typing import TYPE_CHECKING, Any
 
 from gateway.codecs.transfer_syntax import get_transfer_syntax
 from gateway.errors import ImagingFailed
 
-__all__ = ["MAX_FRAME_BYTES", "ImageDescription", "describe_image"]
+if TYPE_CHECKING:
+    import pydicom
+
+__all__ = ["MAX_FRAME_BYTES", "ImageDescription", "check_description", "describe_image", "is_native", "name_decoded"]
 
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 """Longest frame that is decoded unless told otherwise: 16,384 by 16,384 pixels of one byte."""
@@ -21,6 +24,7 @@ MAX_FRAME_BYTES = 256 * 1024 * 1024
 _BITS_ALLOCATED = frozenset({1, 8, 16, 32, 64})
 _MAX_EDGE = 65_535  # Rows and Columns are of VR US
 _MONOCHROME = "MONOCHROME2"
+_DECODED_NAMES = {"YBR_FULL_422": "YBR_FULL", "YBR_RCT": "RGB", "YBR_ICT": "RGB", "XYB": "RGB"}
 # one chroma pair for two pixels, where pixel data is native (PS3.3 §C.7.6.3.1.2)
 _SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
 
@@ -87,14 +91,14 @@ class ImageDescription:
 
 
 def describe_image(
-    data_set: pydicom.Dataset, transfer_syntax_uid: str, *, max_frame_bytes: int = MAX_FRAME_BYTES
+    data_set: pydicom.Dataset | Mapping[str, Any], transfer_syntax_uid: str, *, max_frame_bytes: int = MAX_FRAME_BYTES
 ) -> ImageDescription:
     """Read and check the Image Pixel attributes.
 
     Parameters
     ----------
-    data_set : pydicom.Dataset
-        With or without its pixel data.
+    data_set : pydicom.Dataset or mapping of str to value
+        Attributes by keyword, with or without the pixel data.
     transfer_syntax_uid : str
         Of the data set.
     max_frame_bytes : int
@@ -148,7 +152,7 @@ def check_description(description: ImageDescription, max_frame_bytes: int = MAX_
         raise ImagingFailed(f"a frame is over the limit of {max_frame_bytes} bytes")
 
 
-def _read_number(data_set: pydicom.Dataset, keyword: str, default: int) -> int:
+def _read_number(data_set: pydicom.Dataset | Mapping[str, Any], keyword: str, default: int) -> int:
     try:
         value = data_set.get(keyword)
         return default if value is None or value == "" else int(value)
@@ -156,7 +160,7 @@ def _read_number(data_set: pydicom.Dataset, keyword: str, default: int) -> int:
         raise ImagingFailed(f"{keyword} is no number") from error
 
 
-def _read_text(data_set: pydicom.Dataset, keyword: str) -> str:
+def _read_text(data_set: pydicom.Dataset | Mapping[str, Any], keyword: str) -> str:
     try:
         return str(data_set.get(keyword) or "").strip(" \0").upper()
     except Exception as error:
@@ -167,15 +171,24 @@ def _guess_photometric(samples: int) -> str:
     return _MONOCHROME if samples == 1 else "RGB"
 
 
-def _find_float_width(data_set: pydicom.Dataset) -> int:
+def _find_float_width(data_set: pydicom.Dataset | Mapping[str, Any]) -> int:
     return 64 if "DoubleFloatPixelData" in data_set else 32 if "FloatPixelData" in data_set else 0
 
 
-def _is_float(data_set: pydicom.Dataset, allocated: int) -> bool:
+def _is_float(data_set: pydicom.Dataset | Mapping[str, Any], allocated: int) -> bool:
     """Whether samples are floats: the float pixel modules have no Pixel Representation (PS3.3 §C.7.6.24)."""
     if "PixelData" in data_set:
         return False
     return allocated in (32, 64) and (_find_float_width(data_set) > 0 or "PixelRepresentation" not in data_set)
+
+
+def name_decoded(description: ImageDescription) -> str:
+    """The Photometric Interpretation of decoded frames, by what the data set says alone.
+
+    Each pixel has chrominance of its own then, and the transforms of JPEG 2000 and JPEG XL are undone.
+    """
+    name = description.photometric_interpretation
+    return _DECODED_NAMES.get(name, name)
 
 
 def is_native(transfer_syntax_uid: str) -> bool:

@@ -1,23 +1,19 @@
 """Icons: pixel data inside sequences, which is compressed along with the image and has to be undone with it.
 
 Where the image leaves its syntax, the icon cannot stay behind in it; native is allowed in every syntax (PS3.5 §A.4). An
-icon is small, so pydicom reads and writes its sequence whole. Called in worker processes for ``services/transcode``.
+icon is small, so pydicom reads and writes its sequence whole. Called in worker processes for ``services/transcode``;
+they alone load pydicom and the codecs.
 """
 
 from __future__ import annotations
 
 from io import BytesIO
-
-import pydicom
-from pydicom.encaps import generate_fragments
-from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_dataset
-from pydicom.filewriter import write_dataset
+from typing import TYPE_CHECKING
 
 from gateway.errors import ImagingFailed
-from gateway.imaging.decode import decode_cells
-from gateway.imaging.description import describe_image
-from gateway.imaging.native import pack_native
+
+if TYPE_CHECKING:
+    import pydicom
 
 __all__ = ["MAX_ICON_BYTES", "decompress_icons"]
 
@@ -40,6 +36,10 @@ def decompress_icons(sequence: bytes, transfer_syntax_uid: str) -> bytes:
     ImagingFailed
         It cannot be read, or an icon not be decoded.
     """
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filereader import read_dataset
+    from pydicom.filewriter import write_dataset
+
     if len(sequence) > MAX_ICON_BYTES:
         raise ImagingFailed("a sequence with compressed pixel data is too long")
     try:
@@ -56,6 +56,12 @@ def decompress_icons(sequence: bytes, transfer_syntax_uid: str) -> bytes:
 
 
 def _decompress(parent: pydicom.Dataset, element: pydicom.DataElement, transfer_syntax_uid: str) -> None:
+    from pydicom.encaps import generate_fragments
+
+    from gateway.imaging.decode import decode_cells
+    from gateway.imaging.description import describe_image
+    from gateway.imaging.native import pack_native
+
     if element.tag != 0x7FE00010 or not element.is_undefined_length:
         return
     description = describe_image(parent, transfer_syntax_uid, max_frame_bytes=MAX_ICON_BYTES)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import pydicom
+from typing import Any
 
 from gateway.codecs.reencode import encode_element_header
 from gateway.codecs.transfer_syntax import get_transfer_syntax
@@ -59,16 +58,15 @@ def describe_values(
     ImagingFailed
         They describe no image, or one whose frames are over the limit.
     """
-    data_set = pydicom.Dataset()
-    for tag, keyword in _NUMBERS.items():
-        if raw := values.get(tag):
-            setattr(data_set, keyword, int.from_bytes(raw[:2], "little"))
+    found: dict[str, Any] = {
+        keyword: int.from_bytes(raw[:2], "little") for tag, keyword in _NUMBERS.items() if (raw := values.get(tag))
+    }
     if name := _read_text(values, PHOTOMETRIC):
-        data_set.PhotometricInterpretation = name
+        found["PhotometricInterpretation"] = name
     if count := _read_text(values, _FRAMES):
-        data_set.NumberOfFrames = _read_count(count)
-    setattr(data_set, _FLOATS.get(pixel_tag, _PIXEL_DATA), b"")
-    return describe_image(data_set, transfer_syntax_uid, max_frame_bytes=max_frame_bytes)
+        found["NumberOfFrames"] = _read_count(count)
+    found[_FLOATS.get(pixel_tag, _PIXEL_DATA)] = b""
+    return describe_image(found, transfer_syntax_uid, max_frame_bytes=max_frame_bytes)
 
 
 @dataclass(frozen=True, slots=True)

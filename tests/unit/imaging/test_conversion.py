@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -10,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ImagingFailed, NotAcceptable
-from gateway.imaging.conversion import PRODUCIBLE, convert_frame, plan_conversion
-from gateway.imaging.decode import decode_cells, to_rgb
+from gateway.imaging.conversion import CONVERTIBLE, PRODUCIBLE, RECOMPRESSED, convert_frame, plan_conversion
+from gateway.imaging.decode import DECODABLE, decode_cells, to_rgb
 from gateway.imaging.description import ImageDescription
+from gateway.imaging.encode import ENCODABLE
 from gateway.imaging.native import pack_native
 from tests.support.images import describe, draw
 
 PREFIX = "1.2.840.10008.1.2."
 LOSSLESS = sorted(uid for uid in PRODUCIBLE if uid.removeprefix(PREFIX) not in ("4.50", "4.51", "4.111"))
-BASELINE, RECOMPRESSED = PREFIX + "4.50", PREFIX + "4.111"
+BASELINE = PREFIX + "4.50"
 
 
 def convert(source: ImageDescription, uid: str, data: bytes) -> tuple[ImageDescription, bytes]:
@@ -134,3 +137,14 @@ def test_broken_frames_fail_in_one_way() -> None:
     for uid in (RECOMPRESSED, PREFIX + "1"):
         with pytest.raises(ImagingFailed):
             convert_frame(source, plan_conversion(source, uid), b"\xff\xd8\xff\xd9")
+
+
+def test_what_is_planned_is_what_the_codecs_can() -> None:
+    assert CONVERTIBLE == DECODABLE
+    assert PRODUCIBLE == ENCODABLE | {RECOMPRESSED}
+
+
+def test_planning_loads_no_codec() -> None:
+    code = "import sys, gateway.services.transcode.part10, gateway.services.transcode.frames; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"numpy", "imagecodecs", "pydicom"}.isdisjoint(loaded)
