@@ -46,7 +46,7 @@ async def iter_converted_frames(
                     numbers.append(number)
                     pipeline.start()
                 case FrameChunk(data=data):
-                    pipeline.add(data)
+                    await pipeline.add(data)
                 case FrameEnd():
                     pipeline.end()
                     if pipeline.is_full:

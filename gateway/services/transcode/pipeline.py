@@ -81,8 +81,8 @@ class FramePipeline:
         self._frame = SharedFrame() if self._is_long else []
         self._length = 0
 
-    def add(self, data: Buffer) -> None:
-        """More of the frame.
+    async def add(self, data: Buffer) -> None:
+        """More of the frame; gives way to others after a copy into shared memory.
 
         Raises
         ------
@@ -93,6 +93,8 @@ class FramePipeline:
         if self._length > self._limit:
             raise ImagingFailed(f"a frame is over the limit of {self._limit} bytes")
         self._frame.append(data)
+        if self._is_long:
+            await asyncio.sleep(0)
 
     def end(self) -> None:
         """The frame is whole: on with it."""

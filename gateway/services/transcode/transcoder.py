@@ -116,7 +116,7 @@ class _Conversion:
             case FrameStart():
                 self._pipeline.start()
             case FrameChunk(data=data):
-                self._pipeline.add(data)
+                await self._pipeline.add(data)
             case FrameEnd():
                 self._pipeline.end()
                 return await self._pass_frame() if self._pipeline.is_full else []

@@ -29,10 +29,10 @@ class HeldWorkers(InlineWorkers):
         return await super().run(function, *arguments, **keywords)
 
 
-def put(pipeline: FramePipeline, frame: bytes) -> None:
+async def put(pipeline: FramePipeline, frame: bytes) -> None:
     pipeline.start()
-    pipeline.add(frame[:7])
-    pipeline.add(memoryview(frame)[7:])
+    await pipeline.add(frame[:7])
+    await pipeline.add(memoryview(frame)[7:])
     pipeline.end()
 
 
@@ -42,7 +42,7 @@ async def test_frames_come_in_their_order_two_at_a_time() -> None:
     assert pipeline.is_empty
     for image in images:
         assert not pipeline.is_full
-        put(pipeline, image.tobytes())
+        await put(pipeline, image.tobytes())
     assert pipeline.is_full
     for image in images:
         frame = await pipeline.take()
@@ -52,7 +52,7 @@ async def test_frames_come_in_their_order_two_at_a_time() -> None:
 
 async def test_a_failure_is_told_when_its_frame_is_taken() -> None:
     pipeline = FramePipeline(InlineWorkers(), describe((6, 9), syntax=RLE), describe((6, 9)), 100)
-    put(pipeline, b"no RLE whatever")
+    await put(pipeline, b"no RLE whatever")
     with pytest.raises(ImagingFailed, match="RLE"):
         await pipeline.take()
 
@@ -60,14 +60,14 @@ async def test_a_failure_is_told_when_its_frame_is_taken() -> None:
 async def test_a_frame_over_the_limit_is_not_held() -> None:
     pipeline = FramePipeline(InlineWorkers(), describe((6, 9)), describe((6, 9)), 100)
     pipeline.start()
-    pipeline.add(bytes(100))
+    await pipeline.add(bytes(100))
     with pytest.raises(ImagingFailed, match="100 bytes"):
-        pipeline.add(b"1")
+        await pipeline.add(b"1")
 
 
 async def test_closing_gives_up_what_is_under_way() -> None:
     pipeline = FramePipeline(HeldWorkers(), describe((6, 9)), describe((6, 9)), 100)
-    put(pipeline, np.zeros(54, np.uint8).tobytes())
+    await put(pipeline, np.zeros(54, np.uint8).tobytes())
     await pipeline.close()
     assert "transcode" not in running_tasks()
 
@@ -76,7 +76,7 @@ async def test_long_frames_travel_through_shared_memory() -> None:
     workers = InlineWorkers()
     image = draw((1000, 1100))
     pipeline = FramePipeline(workers, describe((1000, 1100)), describe((1000, 1100), syntax=RLE), 1 << 24)
-    put(pipeline, image.tobytes())
+    await put(pipeline, image.tobytes())
     frame = await pipeline.take()
     pieces = list(frame.pieces)
     assert workers.calls == ["convert_shared_frame"]
@@ -87,6 +87,6 @@ async def test_long_frames_travel_through_shared_memory() -> None:
 
 async def test_a_long_frame_that_fails_is_told_as_well() -> None:
     pipeline = FramePipeline(InlineWorkers(), describe((1000, 1100), syntax=RLE), describe((1000, 1100)), 1 << 24)
-    put(pipeline, b"no RLE whatever")
+    await put(pipeline, b"no RLE whatever")
     with pytest.raises(ImagingFailed, match="RLE"):
         await pipeline.take()
