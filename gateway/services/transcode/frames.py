@@ -5,6 +5,7 @@ What comes in and what goes out are the same events, so that a response is writt
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from itertools import chain
@@ -52,9 +53,11 @@ async def iter_converted_frames(
                     if pipeline.is_full:
                         for one in await _take(pipeline, numbers):
                             yield one
+                            await asyncio.sleep(0)  # all of them are there: without it nobody else had a turn
         while not pipeline.is_empty:
             for one in await _take(pipeline, numbers):
                 yield one
+                await asyncio.sleep(0)
     finally:
         await pipeline.close()
 

@@ -36,6 +36,7 @@ __all__ = ["ReadPiece", "Transcoder"]
 ReadPiece = Callable[[], Awaitable[Buffer | None]]
 """Gives the next piece of a data set, None at its end."""
 
+_LONG_PIECE = 65_536
 _DEFLATED_OFF_LOOP = 16_384  # bytes whose compression takes about a millisecond
 
 
@@ -95,18 +96,24 @@ class _Conversion:
 
     async def run(self, read_piece: ReadPiece) -> AsyncGenerator[Buffer, None]:
         try:
-            while (data := await read_piece()) is not None:
-                for part in self._splitter.feed(data):
-                    for piece in await self._take(part):
+            async with aclosing(self._iter_runs(read_piece)) as runs:
+                async for run in runs:
+                    for piece in run:
                         yield piece
-            for part in self._splitter.finish():
-                for piece in await self._take(part):
-                    yield piece
-            for piece in await self._end_pixels():
-                yield piece
+                        if len(piece) >= _LONG_PIECE:
+                            await asyncio.sleep(0)  # all of them are there: without it nobody else had a turn
         finally:
             if self._image is not None:
                 await self._image.pipeline.close()
+
+    async def _iter_runs(self, read_piece: ReadPiece) -> AsyncGenerator[Iterable[Buffer], None]:
+        """What can be written, as it comes to be."""
+        while (data := await read_piece()) is not None:
+            for part in self._splitter.feed(data):
+                yield await self._take(part)
+        for part in self._splitter.finish():
+            yield await self._take(part)
+        yield await self._end_pixels()
 
     async def _take(self, part: Part) -> Iterable[Buffer]:
         """What can be written once `part` is there."""
