@@ -34,7 +34,7 @@ class _Whole(ReceivedInstance):
     """An instance whose data set is at hand."""
 
     def __init__(self, transfer_syntax_uid: str, data: bytes) -> None:
-        self.path, self.transfer_syntax_uid, self._ae_title = PATH, transfer_syntax_uid, "FAKE"
+        self.path, self.transfer_syntax_uid, self.ae_title = PATH, transfer_syntax_uid, "FAKE"
         self.lacks_bulk_data = False
         self._pieces = [data]
 
