@@ -161,6 +161,18 @@ class PlannedInstance:
     def _decides(self, reference: BulkReference) -> bool:
         return reference.tag == PIXEL_DATA or (self._lacks_mime_type and reference.tag == _DOCUMENT)
 
+    def check_description(self, parts: BulkdataParts) -> None:
+        """Tell before anything is sent whether :meth:`prepare` will succeed once all of `parts` have come.
+
+        Raises
+        ------
+        DecodeError
+            As :meth:`prepare`.
+        """
+        syntax = self._choose_syntax(parts)
+        if self._model is not None:
+            self._derive(parts, syntax)
+
     def prepare(self, parts: BulkdataParts) -> InstanceHead:
         """Settle what follows from the parts, which `is_ready`, and tell what the instance is.
 

@@ -291,6 +291,7 @@ class _MetadataRequest:
         for number, instance in enumerate(self._instances, start=1):
             try:
                 missing += (f"{path} of instance {number}" for path in self._find_missing(instance))
+                instance.check_description(self._parts)
             except DecodeError as error:
                 raise MalformedBody(_describe(error, number)) from error
         if missing:

@@ -461,6 +461,13 @@ MALFORMED: list[tuple[str, bytes]] = [
             [Bulk("i", FRAME, "image/jp2"), Bulk("pixels", PIXELS)],
         ).body(),
     ),
+    (
+        "instance 2.*00280010",  # neither metadata nor image tells its size: known before the first is sent
+        Upload(
+            [model(), model(2, {"vr": "OB", "BulkDataURI": "p2"}, t00280010=None), model(3)],
+            [Bulk("pixels", PIXELS), Bulk("p2", b"no image", "image/jpeg")],
+        ).body(),
+    ),
     ("media type", Upload([model()], [Bulk("pixels", PIXELS, "image/png")]).body()),
     (
         "Big Endian",
