@@ -31,9 +31,9 @@ from gateway.services.rendered.instance_reader import ReaderLimits
 from gateway.services.rendered.service import RenderedService
 from gateway.services.rendered.turns import Turns
 from gateway.services.retrieve.caches import Caches
-from gateway.services.retrieve.inventories import Inventories
-from gateway.services.retrieve.metadata import MetadataService
-from gateway.services.retrieve.pixel_stream import PixelDataService
+from gateway.services.retrieve.inventories.inventories import Inventories
+from gateway.services.retrieve.metadata.service import MetadataService
+from gateway.services.retrieve.pixels.pixel_stream import PixelDataService
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.search.service import ArchiveSearch
 from gateway.services.store.coercion import Coercion

@@ -3,7 +3,7 @@
 Whoever wants nothing more of an instance either reads on to its end or cuts the association, and the next request has
 to open a new one; the latter only where the archive's settings allow it (``stop_early``). Which is cheaper depends on
 the archive and the network, so both are learned: the pool notes how long associations take to set up, readers how fast
-instances come. Used by ``pixel_stream.py`` and ``coalescing_batch.py``.
+instances come. Used by ``retrieve/pixels/pixel_stream.py`` and ``retrieve/sharing/batch.py``.
 """
 
 from __future__ import annotations

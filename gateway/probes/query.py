@@ -17,7 +17,7 @@ from gateway.errors import BackendError, DimseStatusError, UnknownResource
 from gateway.probes.diagnosis import diagnose, state_error
 from gateway.probes.findings import Finding, Result
 from gateway.resources import ResourcePath, is_valid_uid
-from gateway.services.retrieve.inventory_queries import take_inventory
+from gateway.services.retrieve.inventories.queries import take_inventory
 
 __all__ = ["Sample", "probe_find"]
 

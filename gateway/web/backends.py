@@ -10,8 +10,8 @@ from gateway.config import HttpSettings
 from gateway.services.commitment.service import CommitmentService
 from gateway.services.contracts import SearchService
 from gateway.services.rendered.service import RenderedService
-from gateway.services.retrieve.metadata import MetadataService
-from gateway.services.retrieve.pixel_stream import PixelDataService
+from gateway.services.retrieve.metadata.service import MetadataService
+from gateway.services.retrieve.pixels.pixel_stream import PixelDataService
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.store.service import StoreService
 from gateway.web.conditional import METADATA_CACHING

@@ -19,7 +19,7 @@ from gateway.codecs import Buffer
 from gateway.codecs.frames import FrameChunk, FrameEnd, FrameEvent, FrameStart, PixelHeader
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.imaging.workers import ImagingWorkers
-from gateway.services.retrieve.pixel_stream import PixelStream
+from gateway.services.retrieve.pixels.pixel_stream import PixelStream
 from gateway.services.retrieve.received_instance import ReceivedInstance
 from gateway.services.transcode.targets import list_targets
 

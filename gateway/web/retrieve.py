@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from gateway.codecs import Buffer
 from gateway.services.retrieve.instances import Instances
-from gateway.services.retrieve.metadata import MetadataStream
+from gateway.services.retrieve.metadata.service import MetadataStream
 from gateway.web.backends import BackendServices
 from gateway.web.conditional import METADATA_CACHING, answer_unchanged
 from gateway.web.conversions import ALL_TARGETS

@@ -14,8 +14,8 @@ from gateway.codecs.frames import FrameChunk, FrameEnd, FrameStart
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.errors import NotAcceptable
 from gateway.resources import parse_frame_list
-from gateway.services.retrieve.bulk_stream import BulkItem, BulkStreamEvent
-from gateway.services.retrieve.pixel_stream import PIXEL_DATA_PATHS, PixelEvent, PixelStream
+from gateway.services.retrieve.pixels.bulk_stream import BulkItem, BulkStreamEvent
+from gateway.services.retrieve.pixels.pixel_stream import PIXEL_DATA_PATHS, PixelEvent, PixelStream
 from gateway.services.retrieve.transfer_demand import AS_STORED
 from gateway.web.backends import BackendServices
 from gateway.web.conditional import answer_unchanged

@@ -23,7 +23,7 @@ from gateway.codecs.transfer_syntax import get_transfer_syntax
 from gateway.config import BackendSettings
 from gateway.errors import DecodeError
 from gateway.sandbox import SandboxArchive
-from gateway.services.retrieve.metadata import INLINE_BYTES
+from gateway.services.retrieve.metadata.service import INLINE_BYTES
 from tests.interop.conftest import Loaded, Served
 from tests.interop.test_retrieve_instances import NEVER_LEAVE, expected_refusal
 from tests.support.archive_contents import StoredInstance

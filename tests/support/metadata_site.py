@@ -16,10 +16,10 @@ from gateway.errors import UnknownResource
 from gateway.resources import ResourcePath
 from gateway.services.cache.disk import DiskStore
 from gateway.services.cache.memory import MemoryStore
-from gateway.services.retrieve.inventories import Inventories
-from gateway.services.retrieve.metadata_cache import MetadataCache
-from gateway.services.retrieve.metadata_documents import render_json
-from gateway.services.retrieve.metadata_fill import MetadataMemory
+from gateway.services.retrieve.inventories.inventories import Inventories
+from gateway.services.retrieve.metadata.cache import MetadataCache
+from gateway.services.retrieve.metadata.documents import render_json
+from gateway.services.retrieve.metadata.fill import MetadataMemory
 from gateway.services.retrieve.received_instance import ReceivedInstance
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand

@@ -13,7 +13,7 @@ from gateway.dimse.application_entity import run_application_entity
 from gateway.dimse.archive import Archive
 from gateway.resources import ResourcePath
 from gateway.sandbox import Behaviour, SandboxArchive
-from gateway.services.retrieve.inventories import Inventories
+from gateway.services.retrieve.inventories.inventories import Inventories
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 from gateway.tasks import running_tasks

@@ -20,7 +20,7 @@ from gateway.dimse.pool import PoolStatistics
 from gateway.dimse.scu.retrieve import Outcome, Retrieval
 from gateway.errors import BackendError, ConnectionLost, UnknownResource
 from gateway.resources import ResourcePath
-from gateway.services.retrieve.inventory import HeldInstance, Inventory
+from gateway.services.retrieve.inventories.inventory import HeldInstance, Inventory
 from gateway.services.retrieve.received_instance import ReceivedInstance
 
 __all__ = ["CT", "SERIES", "Operation", "SharingArchive", "path_of"]

@@ -2,7 +2,7 @@
 
 While everything is kept, a reader that comes late reads from the beginning, and the maker waits for nobody. Once
 `stop_keeping` was called, only what the slowest reader has still to take is held, up to a window, and the maker waits
-at its edge: then it is a plain stream with backpressure. Used by ``services/retrieve/metadata_fill.py``.
+at its edge: then it is a plain stream with backpressure. Used by ``services/retrieve/metadata/fill.py``.
 """
 
 from __future__ import annotations

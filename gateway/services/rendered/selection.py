@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from gateway.errors import UnknownResource
 from gateway.resources import Level, ResourcePath
-from gateway.services.retrieve.inventories import Inventories
-from gateway.services.retrieve.inventory import HeldInstance, Inventory, SeriesRow
+from gateway.services.retrieve.inventories.inventories import Inventories
+from gateway.services.retrieve.inventories.inventory import HeldInstance, Inventory, SeriesRow
 
 __all__ = ["choose_instance", "choose_representative", "order_series", "rank_class"]
 

@@ -42,7 +42,7 @@ from gateway.services.rendered.selection import choose_representative
 from gateway.services.rendered.shared_bytes import SharedBytes
 from gateway.services.rendered.turns import Turns
 from gateway.services.rendered.worker_calls import Handover, find_frames_over
-from gateway.services.retrieve.inventories import Inventories
+from gateway.services.retrieve.inventories.inventories import Inventories
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED
 

@@ -18,7 +18,7 @@ from gateway.codecs.transfer_syntax import UNCOMPRESSED
 from gateway.config import RetrieveMethod
 from gateway.errors import BackendError, DimseStatusError, MoveDestinationUnavailable, NoAcceptedContext
 from gateway.services.retrieve.context_offers import MAX_STORAGE_CONTEXTS, list_single_forms
-from gateway.services.retrieve.storage_classes import ALL_STORAGE_CLASSES
+from gateway.services.retrieve.inventories.storage_classes import ALL_STORAGE_CLASSES
 from gateway.services.retrieve.transfer_demand import ANY_STORED, AS_STORED, TransferDemand
 
 __all__ = ["Attempt", "Scope", "plan_attempts", "refuses_the_method"]

@@ -11,10 +11,10 @@ from gateway.dimse.archive import Archive
 from gateway.errors import ConfigurationError
 from gateway.services.cache.disk import DiskStore
 from gateway.services.cache.memory import MemoryStore
-from gateway.services.retrieve.inventories import Inventories
-from gateway.services.retrieve.metadata_cache import MetadataCache
-from gateway.services.retrieve.metadata_entry import MetadataEntry
-from gateway.services.retrieve.metadata_fill import MetadataMemory
+from gateway.services.retrieve.inventories.inventories import Inventories
+from gateway.services.retrieve.metadata.cache import MetadataCache
+from gateway.services.retrieve.metadata.entry import MetadataEntry
+from gateway.services.retrieve.metadata.fill import MetadataMemory
 from gateway.services.retrieve.service import RetrieveService
 
 __all__ = ["Caches"]

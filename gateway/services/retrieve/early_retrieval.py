@@ -22,10 +22,10 @@ from gateway.errors import DecodeError, GatewayError, PoolTimeout
 from gateway.resources import Level, ResourcePath, is_valid_uid
 from gateway.services.retrieve.attempts import Attempt, plan_attempts
 from gateway.services.retrieve.context_offers import can_offer_all
-from gateway.services.retrieve.held_classes import HeldClasses
-from gateway.services.retrieve.inventories import Inventories
-from gateway.services.retrieve.inventory import Inventory, SeriesRow
-from gateway.services.retrieve.inventory_queries import list_instances
+from gateway.services.retrieve.inventories.held_classes import HeldClasses
+from gateway.services.retrieve.inventories.inventories import Inventories
+from gateway.services.retrieve.inventories.inventory import Inventory, SeriesRow
+from gateway.services.retrieve.inventories.queries import list_instances
 from gateway.services.retrieve.received_instance import ReceivedInstance
 from gateway.services.retrieve.transfer_demand import TransferDemand
 from gateway.tasks import cancel_and_wait, start_task

@@ -8,7 +8,7 @@ from itertools import islice
 from gateway.dimse.archive import Identifier
 from gateway.resources import Level, ResourcePath
 from gateway.services.retrieve.attempts import MAX_SINGLE_INSTANCES, Scope
-from gateway.services.retrieve.inventory import Inventory
+from gateway.services.retrieve.inventories.inventory import Inventory
 
 __all__ = ["UIDS_IN_A_LIST", "identify", "list_identifiers"]
 

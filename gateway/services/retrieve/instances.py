@@ -1,7 +1,7 @@
 """What a retrieval gives, whether it has an operation of its own or shares one (PS3.18 §10.4).
 
 The one protocol that the readers of instances rely on: handlers, metadata, frames. ``service.py`` and
-``coalescing_turns.py`` provide it.
+``sharing/turns.py`` provide it.
 """
 
 from __future__ import annotations

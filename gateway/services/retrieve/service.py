@@ -1,6 +1,6 @@
 """Retrieve: from a path to a stream of instances, exactly those of the target (PS3.18 §10.4, PS3.4 §C.4.2–3).
 
-Carries out the plan of ``attempts.py`` against what ``inventory.py`` found. Instances are yielded as the
+Carries out the plan of ``attempts.py`` against what ``inventories/inventory.py`` found. Instances are yielded as the
 archive sends them, in its order; what did not come is asked for again in other forms, and what is missing in the
 end is told by an exception, so that a response never ends well without being complete (invariants 4 and 6).
 """
@@ -38,15 +38,15 @@ from gateway.services.retrieve.attempts import (
     plan_attempts,
     refuses_the_method,
 )
-from gateway.services.retrieve.coalescing import Coalescer
 from gateway.services.retrieve.context_offers import offer_contexts, offer_single_form
 from gateway.services.retrieve.early_retrieval import EarlyRetrieval, EarlyRetrievals
 from gateway.services.retrieve.identifiers import identify, list_identifiers
 from gateway.services.retrieve.instances import Instances
-from gateway.services.retrieve.inventories import Inventories
-from gateway.services.retrieve.inventory import Inventory
-from gateway.services.retrieve.partial_retrieval import PartialRetrievals
+from gateway.services.retrieve.inventories.inventories import Inventories
+from gateway.services.retrieve.inventories.inventory import Inventory
+from gateway.services.retrieve.pixels.partial_retrieval import PartialRetrievals
 from gateway.services.retrieve.received_instance import ReceivedInstance
+from gateway.services.retrieve.sharing.coalescing import Coalescer
 from gateway.services.retrieve.transfer_demand import TransferDemand
 
 __all__ = ["InstanceStream", "RetrieveService"]

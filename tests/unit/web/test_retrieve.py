@@ -19,7 +19,7 @@ from yarl import URL
 from gateway.app import Gateway, run_gateway
 from gateway.config import GatewaySettings
 from gateway.sandbox import Behaviour, Disturbance, Fault, Moment, SandboxArchive
-from gateway.services.retrieve.inventory import HeldInstance
+from gateway.services.retrieve.inventories.inventory import HeldInstance
 from gateway.tasks import running_tasks
 from tests.support.cancellation import settle
 from tests.support.retrieve_site import METHODS, SHORT, fill

@@ -10,8 +10,8 @@ import pytest
 from gateway.errors import UnknownResource
 from gateway.resources import ResourcePath
 from gateway.services.rendered.selection import choose_instance, choose_representative, order_series, rank_class
-from gateway.services.retrieve.inventories import Answer
-from gateway.services.retrieve.inventory import HeldInstance, Inventory, SeriesRow
+from gateway.services.retrieve.inventories.inventories import Answer
+from gateway.services.retrieve.inventories.inventory import HeldInstance, Inventory, SeriesRow
 
 ROOT = "1.2.840.10008.5.1.4.1.1."
 CT, SEG, GSPS, SR, ECG = ROOT + "2", ROOT + "66.4", ROOT + "11.1", ROOT + "88.11", ROOT + "9.1.1"

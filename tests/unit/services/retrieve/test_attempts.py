@@ -16,7 +16,7 @@ from gateway.errors import (
     NoAcceptedContext,
 )
 from gateway.services.retrieve.attempts import Attempt, Scope, plan_attempts, refuses_the_method
-from gateway.services.retrieve.storage_classes import ALL_STORAGE_CLASSES
+from gateway.services.retrieve.inventories.storage_classes import ALL_STORAGE_CLASSES
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 
 GET, MOVE = RetrieveMethod.C_GET, RetrieveMethod.C_MOVE

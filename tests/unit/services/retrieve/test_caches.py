@@ -11,7 +11,7 @@ from gateway.config import CacheSettings
 from gateway.dimse.archive import Archive
 from gateway.errors import ConfigurationError
 from gateway.services.retrieve.caches import Caches
-from gateway.services.retrieve.inventories import Inventories
+from gateway.services.retrieve.inventories.inventories import Inventories
 from gateway.services.retrieve.service import RetrieveService
 from tests.support.metadata_site import MetadataSite
 

@@ -12,7 +12,7 @@ from gateway.services.retrieve.context_offers import (
     offer_contexts,
     offer_single_form,
 )
-from gateway.services.retrieve.storage_classes import ALL_STORAGE_CLASSES
+from gateway.services.retrieve.inventories.storage_classes import ALL_STORAGE_CLASSES
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 
 NATIVE = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)

@@ -22,9 +22,9 @@ from gateway.errors import (
 )
 from gateway.resources import ResourcePath
 from gateway.sandbox import Behaviour
-from gateway.services.retrieve import inventories as inventories_module
-from gateway.services.retrieve.inventory import Inventory, SeriesRow
-from gateway.services.retrieve.inventory_queries import complete_inventory, take_inventory
+from gateway.services.retrieve.inventories import inventories as inventories_module
+from gateway.services.retrieve.inventories.inventory import Inventory, SeriesRow
+from gateway.services.retrieve.inventories.queries import complete_inventory, take_inventory
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 from gateway.tasks import running_tasks
 from tests.support.cancellation import iter_cancelled_runs, settle

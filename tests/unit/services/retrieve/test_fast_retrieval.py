@@ -24,7 +24,7 @@ from gateway.dimse.association_cost import AssociationCost
 from gateway.errors import GatewayError
 from gateway.resources import ResourcePath
 from gateway.sandbox import Behaviour
-from gateway.services.retrieve.pixel_stream import PixelDataService
+from gateway.services.retrieve.pixels.pixel_stream import PixelDataService
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 from tests.support.fake_archive import instance

@@ -10,7 +10,7 @@ from gateway.resources import ResourcePath
 from gateway.services.retrieve import identifiers
 from gateway.services.retrieve.attempts import Scope
 from gateway.services.retrieve.identifiers import identify, list_identifiers
-from gateway.services.retrieve.inventory import HeldInstance, Inventory
+from gateway.services.retrieve.inventories.inventory import HeldInstance, Inventory
 
 STUDY = ResourcePath("1")
 HELD = {uid: HeldInstance(ResourcePath("1", uid[:3], uid), "") for uid in ("1.1.1", "1.1.2", "1.1.3", "1.2.1")}

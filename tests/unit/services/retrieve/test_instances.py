@@ -6,9 +6,9 @@ import inspect
 
 import pytest
 
-from gateway.services.retrieve.coalescing_turns import SharedInstance
 from gateway.services.retrieve.instances import Instances
 from gateway.services.retrieve.service import InstanceStream
+from gateway.services.retrieve.sharing.turns import SharedInstance
 
 NAMES = {name for name in vars(Instances) if not name.startswith("_")} | {"__aiter__", "__anext__"}
 

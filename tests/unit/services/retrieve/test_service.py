@@ -25,9 +25,9 @@ from gateway.errors import (
 from gateway.resources import ResourcePath
 from gateway.sandbox import Behaviour, Disturbance, Fault, Moment
 from gateway.services.retrieve import identifiers
-from gateway.services.retrieve import inventories as inventories_module
-from gateway.services.retrieve.inventory import Inventory
-from gateway.services.retrieve.inventory_queries import take_inventory
+from gateway.services.retrieve.inventories import inventories as inventories_module
+from gateway.services.retrieve.inventories.inventory import Inventory
+from gateway.services.retrieve.inventories.queries import take_inventory
 from gateway.services.retrieve.service import MAX_BROKEN_ATTEMPTS
 from gateway.services.retrieve.transfer_demand import AS_STORED, TransferDemand
 from tests.support.cancellation import iter_cancelled_runs

@@ -1,0 +1,1 @@
+"""Requests of one series that share one operation."""
