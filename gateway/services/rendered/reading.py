@@ -1,7 +1,7 @@
 """One instance being read for its frames: when to stop, and whether its rest is worth reading.
 
-As for single frames (``retrieve/pixels/pixel_stream.py``), what is left of an instance is read to its end where that is no
-dearer than a new association, and cut off otherwise.
+As for single frames (``retrieve/pixels/pixel_stream.py``), what is left of an instance is read to its end where that
+is no dearer than a new association, and cut off otherwise.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Metadata that is kept, and used only after the archive has said that it still holds.
 
 Within `fresh_s` of the last validation nothing is asked. After that the validator of ``inventories/validators.py`` is
-asked for anew; where the archive tells no numbers of instances, and every `recheck_s` in any case, its UIDs are compared too.
+asked for anew; where the archive tells no numbers of instances, and every `recheck_s` in any case, its UIDs are
+compared too.
 What is older than `max_age_s` is retrieved again whatever the index says: a change inside an instance, under the same
 UID, need not show in the index. Stores through this gateway drop the study at once.
 
