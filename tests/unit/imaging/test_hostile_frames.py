@@ -50,7 +50,7 @@ def test_headers_that_claim_more_than_the_data_set_are_refused_before_the_codec_
 
 @pytest.fixture
 async def workers() -> AsyncIterator[ImagingWorkers]:
-    pool = ImagingWorkers(1, task_timeout_s=60, memory_mib=256)
+    pool = ImagingWorkers(1, task_timeout_s=60, memory_mib=192)
     yield pool
     await pool.close()
 
