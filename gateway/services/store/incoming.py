@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
-from zlib import crc32
+
+from xxhash import xxh3_64
 
 from gateway.codecs import Buffer
 from gateway.codecs.head import HeadReader, InstanceHead
@@ -21,6 +22,7 @@ from gateway.resources import is_valid_uid
 __all__ = [
     "BodyEvent",
     "Fingerprint",
+    "FingerprintReader",
     "InstanceData",
     "InstanceEnd",
     "InstanceEvent",
@@ -52,14 +54,27 @@ class InstanceData:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Length and CRC-32 of a data set: tells instances of one UID apart, at a tenth of the cost of a digest."""
+    """Length and XXH3 of a data set: tells instances of one UID apart, at a tenth of the cost even of a CRC."""
 
     size: int = 0
     checksum: int = 0
 
-    def extended(self, data: Buffer) -> Fingerprint:
-        """The one after `data` too."""
-        return Fingerprint(self.size + len(data), crc32(data, self.checksum))
+
+class FingerprintReader:
+    """Makes the fingerprint of a data set as it passes."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._hash = xxh3_64()
+
+    def update(self, data: Buffer) -> None:
+        """Take more of the data set."""
+        self._size += len(data)
+        self._hash.update(data)
+
+    def finish(self) -> Fingerprint:
+        """The fingerprint of all there was."""
+        return Fingerprint(self._size, self._hash.intdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +116,7 @@ class _PartReader:
         self._max_head_bytes = max_head_bytes
         self._reader: HeadReader | None = None
         self._has_head = False
-        self._fingerprint = Fingerprint()
+        self._fingerprint = FingerprintReader()
 
     def take(self, event: BodyEvent) -> Iterator[InstanceEvent]:
         """Go on with the next event of the body."""
@@ -118,7 +133,7 @@ class _PartReader:
             yield NoInstance(error.reason)
 
     def _begin(self, headers: Mapping[str, str]) -> None:
-        self._reader, self._has_head, self._fingerprint = None, False, Fingerprint()
+        self._reader, self._has_head, self._fingerprint = None, False, FingerprintReader()
         media_type = parse_media_type(headers.get("content-type") or "*/*")
         if media_type.essence not in _INSTANCE_TYPES:
             raise DecodeError(f"a part is {media_type.essence}")
@@ -139,7 +154,7 @@ class _PartReader:
                 yield self._pass_on(piece)
 
     def _pass_on(self, data: Buffer) -> InstanceData:
-        self._fingerprint = self._fingerprint.extended(data)
+        self._fingerprint.update(data)
         return InstanceData(data)
 
     def _end(self) -> Iterator[InstanceEvent]:
@@ -151,6 +166,6 @@ class _PartReader:
         try:
             self._reader.check_complete()
         except DecodeError as error:
-            yield InstanceEnd(self._fingerprint, error.reason)
+            yield InstanceEnd(self._fingerprint.finish(), error.reason)
         else:
-            yield InstanceEnd(self._fingerprint)
+            yield InstanceEnd(self._fingerprint.finish())

@@ -22,7 +22,7 @@ from gateway.codecs.value_fields import pad_value
 from gateway.errors import DecodeError
 from gateway.services.store.bulkdata_parts import SENT, BulkdataParts, BulkPart
 from gateway.services.store.bulkdata_spool import BulkdataSpool
-from gateway.services.store.incoming import Fingerprint, InstanceData, InstanceEnd, InstanceEvent, InstanceStart
+from gateway.services.store.incoming import FingerprintReader, InstanceData, InstanceEnd, InstanceEvent, InstanceStart
 from gateway.services.store.metadata_instance import PlannedInstance
 
 __all__ = ["InstanceOutput"]
@@ -59,7 +59,7 @@ class InstanceOutput:
         self._is_encapsulating = False
         self._passing: BulkReference | None = None
         self._due = 0
-        self._fingerprint = Fingerprint()
+        self._fingerprint = FingerprintReader()
         self.has_started = False
 
     # --- what is there ---
@@ -101,10 +101,10 @@ class InstanceOutput:
 
     def end(self) -> InstanceEnd:
         """Say that the instance, which is complete, may be stored."""
-        return InstanceEnd(self._fingerprint)
+        return InstanceEnd(self._fingerprint.finish())
 
     def _write(self, data: Buffer) -> InstanceData:
-        self._fingerprint = self._fingerprint.extended(data)
+        self._fingerprint.update(data)
         return InstanceData(data)
 
     def _fill(self, reference: BulkReference, part: BulkPart) -> AsyncGenerator[Buffer, None]:
