@@ -138,6 +138,7 @@ def test_a_connection_that_closes_without_a_request_leaves_no_thread(archive):
     with socket.create_connection(("127.0.0.1", archive.port)):
         Observations().wait_while(lambda: not archive.associations, 0.005, 5)
         (assoc,) = archive.associations
+        Observations().wait_while(lambda: assoc.ident is None, 0.005, 5)  # listed before its thread starts
     assoc.join(5)
     assoc.dul.join(5)
     assert not assoc.is_alive()
