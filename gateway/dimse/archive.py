@@ -228,6 +228,11 @@ class Archive:
         return _OfferedSyntaxes(self._registry, self.ae_title)
 
     @property
+    def is_waited_for(self) -> bool:
+        """Whether anybody waits for an association."""
+        return self.pool.waiting_count > 0
+
+    @property
     def names_moves(self) -> bool:
         """Whether the archive tells in its C-STOREs which C-MOVE they belong to."""
         return self._registry.is_named_by(self.ae_title)

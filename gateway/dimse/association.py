@@ -345,8 +345,16 @@ class Association:
 
     async def write_parts(self, parts: list[bytes | memoryview]) -> None:
         """Write ready PDUs in one go and wait until the peer keeps up; raises as :meth:`send`."""
+        self.hand_over(parts)
+        await self.drain()
+
+    def hand_over(self, parts: list[bytes | memoryview]) -> None:
+        """Write ready PDUs in one go, to be followed by :meth:`drain`; raises ConnectionLost as :meth:`send`."""
         self._check_usable()
         self._transport.write_joined(parts)
+
+    async def drain(self) -> None:
+        """Wait until the peer took enough of what was handed over; raises as :meth:`send`."""
         try:
             await self._transport.drain(self.silence_timeout_s)
         except ConnectionResetError as error:

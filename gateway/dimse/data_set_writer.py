@@ -12,28 +12,35 @@ from collections.abc import Iterable
 
 from gateway.dimse.association import Association
 
-__all__ = ["DataSetWriter"]
+__all__ = ["MAX_BATCH_BYTES", "DataSetWriter"]
 
-_MAX_BATCH_BYTES = 1_048_576
+MAX_BATCH_BYTES = 1_048_576
 """Most that is put together for one send: further pieces would only wait in our own buffer."""
 
 
 class DataSetWriter:
     """Writes one data set to `association` on `context_id`.
 
-    Parameters
-    ----------
-    before
-        Ready PDUs of the command set, if they have not been sent; they go out together with the first fragments.
+    :meth:`write` and :meth:`finish` wait while the peer is slow; what they do without waiting, :meth:`add`,
+    :meth:`send_fragments` and :meth:`send_last`, is there for who must not wait.
     """
 
-    def __init__(self, association: Association, context_id: int, before: Iterable[bytes | memoryview] = ()) -> None:
+    def __init__(self, association: Association, context_id: int) -> None:
         self._association = association
         self._context_id = context_id
         self._fragment_bytes = association.max_fragment_bytes
-        self._ready: list[bytes | memoryview] = list(before)
+        self._ready: list[bytes | memoryview] = []
         self._held: deque[memoryview] = deque()
         self._held_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What was taken and has not been sent."""
+        return self._held_bytes
+
+    def precede(self, command_set: Iterable[bytes | memoryview]) -> None:
+        """Let ready PDUs of the command set go out together with the first fragments."""
+        self._ready.extend(command_set)
 
     async def write(self, piece: bytes | memoryview, *, more: bool = False) -> None:
         """Take `piece` (immutable) and send what fills whole fragments; waits while the peer is slow.
@@ -48,37 +55,54 @@ class DataSetWriter:
         ConnectionLost, DimseTimeout
             As ``Association.send``.
         """
-        if not len(piece):
-            return
-        self._held.append(memoryview(piece))
-        self._held_bytes += len(piece)
-        if self._held_bytes > (_MAX_BATCH_BYTES if more else self._fragment_bytes):
-            self._frame_whole()
-            await self._send()
+        self.add(piece)
+        if self._held_bytes > (MAX_BATCH_BYTES if more else self._fragment_bytes):
+            self.send_fragments()
+            await self._association.drain()
 
     async def finish(self) -> None:
-        """Send what is held as the last fragment, padded to even length if the data set is odd."""
+        """Send what is held as the last fragment, padded to even length if the data set is odd; raises as `write`."""
+        self.send_last()
+        await self._association.drain()
+
+    def add(self, piece: bytes | memoryview) -> None:
+        """Take `piece` (immutable) and send nothing yet."""
+        if len(piece):
+            self._held.append(memoryview(piece))
+            self._held_bytes += len(piece)
+
+    def send_fragments(self) -> None:
+        """Hand over as many whole fragments as are there, one byte at least kept back; raises as `write`."""
+        if self._held_bytes > self._fragment_bytes:
+            self._frame_whole()
+            self._send()
+
+    def send_last(self) -> None:
+        """Hand over all that is held, the end of the data set; raises as `write`."""
         if self._held_bytes % 2:
-            self._held.append(memoryview(b"\0"))
-            self._held_bytes += 1
+            self.add(b"\0")
         if self._held_bytes > self._fragment_bytes:
             self._frame_whole()
         header = self._association.frame_fragment(self._context_id, last=True, length=self._held_bytes)
         self._ready.append(header)
         self._take(self._held_bytes)
-        await self._send()
+        self._send()
+
+    def take_back(self) -> list[memoryview]:
+        """Give up what is held, in order, to be sent elsewhere."""
+        held, self._held, self._held_bytes = list(self._held), deque(), 0
+        return held
 
     def _frame_whole(self) -> None:
-        """Make ready as many whole fragments as are there, one byte at least kept back."""
         length = self._fragment_bytes
         header = self._association.frame_fragment(self._context_id, last=False, length=length)
         while self._held_bytes > length:
             self._ready.append(header)
             self._take(length)
 
-    async def _send(self) -> None:
+    def _send(self) -> None:
         parts, self._ready = self._ready, []
-        await self._association.write_parts(parts)
+        self._association.hand_over(parts)
 
     def _take(self, length: int) -> None:
         """Move `length` bytes from what is held to what is ready."""

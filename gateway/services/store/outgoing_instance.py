@@ -1,8 +1,8 @@
 """One instance on its way from a web client to the archive: a C-STORE fed piece by piece (PS3.4 §B.2).
 
-It owns the association leased for it, from the head of the instance to C-STORE-RSP; :meth:`OutgoingInstance.finish`
-and :meth:`OutgoingInstance.cut` give it back. Used by ``store.py``, which knows of parts and requests; this file
-does not.
+It holds the association leased for it, from the head of the instance to C-STORE-RSP; :meth:`OutgoingInstance.finish`
+and :meth:`OutgoingInstance.cut` give it back. An instance may follow another on its association; then the last of them
+gives it back. Used by ``service.py``, which knows of parts and requests; this file does not.
 
 The last fragment is always held back until the end is known to be right: of what is cut the archive never sees an
 end, and keeps nothing.
@@ -10,8 +10,10 @@ end, and keeps nothing.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from sys import intern
 from typing import Self
 
@@ -22,20 +24,36 @@ from gateway.codecs.head import InstanceHead
 from gateway.codecs.reencode import ExplicitLittleEndianEncoder
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.dimse.archive import Archive, StorageContext
-from gateway.dimse.scu.storage import InstanceToStore, StoreOperation
+from gateway.dimse.scu.storage import InstanceToStore, NotSent, StoreOperation
 from gateway.dimse.status import Category, status_category
 from gateway.errors import BackendError
 from gateway.resources import ResourcePath
 from gateway.services.store.coercion import CoercingEncoder, Coercion
 from gateway.services.store.results import COERCED, PROCESSING_FAILURE, Failed, Stored
 
-__all__ = ["OutgoingInstance"]
+__all__ = ["NotSent", "OutgoingInstance"]
 
 _log = structlog.get_logger(__name__)
 
 
+class _Loan:
+    """An association lent for a C-STORE and those that follow it; the last to leave gives it back."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self._users = 1
+
+    def join(self) -> None:
+        self._users += 1
+
+    async def leave(self) -> None:
+        self._users -= 1
+        if not self._users:
+            await self._stack.aclose()
+
+
 class OutgoingInstance:
-    """A C-STORE under way; made by :meth:`open`.
+    """A C-STORE under way; made by :meth:`open` and :meth:`follow`.
 
     Attributes
     ----------
@@ -45,19 +63,15 @@ class OutgoingInstance:
         Bytes of the data set sent so far.
     """
 
-    def __init__(
-        self,
-        head: InstanceHead,
-        ae_title: str,
-        stack: AsyncExitStack,
-        operation: StoreOperation,
-        encoder: ExplicitLittleEndianEncoder | CoercingEncoder | None,
-    ) -> None:
-        self.head = head
-        self._encoder = encoder
+    def __init__(self, form: _Form, ae_title: str, loan: _Loan, operation: StoreOperation) -> None:
+        self.head = form.head
         self.size = 0
+        self._instance = form.instance
+        self._encoder = form.encoder
+        self._is_encoded = False
+        self._unsent = deque[Buffer]()
         self._ae_title = ae_title
-        self._stack = stack
+        self._loan = loan
         self._operation = operation
 
     @classmethod
@@ -84,18 +98,41 @@ class OutgoingInstance:
         NoAcceptedContext, BackendError, ShuttingDown
             As ``Archive.store``; nothing is held then.
         """
-        encoder: ExplicitLittleEndianEncoder | CoercingEncoder | None = None
-        transfer_syntax = head.transfer_syntax_uid
-        if coercion is not None:
-            encoder = CoercingEncoder(coercion, transfer_syntax)
-            transfer_syntax = coercion.choose_transfer_syntax(transfer_syntax)
-        elif reencodes:
-            encoder = ExplicitLittleEndianEncoder(transfer_syntax)
-            transfer_syntax = EXPLICIT_VR_LE
-        instance = InstanceToStore(head.sop_class_uid, head.sop_instance_uid, transfer_syntax)
-        stack = AsyncExitStack()
-        operation = await stack.enter_async_context(archive.store(instance, offered))
-        return cls(head, archive.ae_title, stack, operation, encoder)
+        form = _choose_form(head, reencodes, coercion)
+        loan, operation = await _borrow(archive, form.instance, offered)
+        return cls(form, archive.ae_title, loan, operation)
+
+    def follow(
+        self, head: InstanceHead, *, reencodes: bool = False, coercion: Coercion | None = None
+    ) -> OutgoingInstance | None:
+        """Begin a C-STORE on the same association, to be sent once this one is answered; parameters as `open`.
+
+        Returns
+        -------
+        OutgoingInstance or None
+            None if it cannot follow, see ``StoreOperation.follow``. One that does raises `NotSent` from `write` and
+            `end` where this one is not answered, and then wants to be opened anew by `reopen`.
+        """
+        form = _choose_form(head, reencodes, coercion)
+        operation = self._operation.follow(form.instance)
+        if operation is None:
+            return None
+        self._loan.join()
+        return OutgoingInstance(form, self._ae_title, self._loan, operation)
+
+    async def reopen(self, archive: Archive, offered: Collection[StorageContext]) -> Self:
+        """Go on after `NotSent`, on an association of its own; what was written so far leaves with the next `write`.
+
+        Raises
+        ------
+        NoAcceptedContext, BackendError, ShuttingDown
+            As ``Archive.store``; the instance is to be cut.
+        """
+        loan, operation = await _borrow(archive, self._instance, offered)
+        await self._loan.leave()
+        self._unsent.extend(self._operation.take_back())
+        self._loan, self._operation = loan, operation
+        return self
 
     @property
     def is_answered(self) -> bool:
@@ -111,35 +148,52 @@ class OutgoingInstance:
             The archive is gone or takes nothing; the instance is to be cut.
         DecodeError
             It cannot be written in another transfer syntax; the same.
+        NotSent
+            It follows another that was not answered; what was written is kept for `reopen`.
         """
         await self._send((data,) if self._encoder is None else self._encoder.feed(data), more)
 
+    async def _send_unsent(self) -> None:
+        """Send what `reopen` has brought over."""
+        while self._unsent:
+            await self._operation.write(self._unsent.popleft(), more=True)
+
     async def _send(self, pieces: Iterable[Buffer], more: bool) -> None:
+        await self._send_unsent()
+        unsent: NotSent | None = None
         for piece in pieces:
             self.size += len(piece)
-            await self._operation.write(piece, more=more)
+            try:
+                await self._operation.write(piece, more=more)
+            except NotSent as error:  # this operation takes the rest all the same, and gives it back
+                unsent = error
+        if unsent is not None:
+            raise unsent
 
     async def end(self) -> None:
         """Send the last fragment: from here on the archive may keep the instance.
 
         Raises
         ------
-        BackendError, DecodeError
+        BackendError, DecodeError, NotSent
             As :meth:`write`.
         """
-        if self._encoder is not None:
+        if self._encoder is not None and not self._is_encoded:
+            self._is_encoded = True
             await self._send(self._encoder.finish(), more=True)
+        await self._send_unsent()
         await self._operation.end()
 
     async def finish(self) -> Failed | Stored:
         """Wait for C-STORE-RSP and give the association back."""
         head = self.head
         try:
-            async with self._stack:
-                command = await self._operation.finish()
+            command = await self._operation.finish()
         except BackendError as error:
             _log.warning("store_unacknowledged", ae_title=self._ae_title, error=type(error).__name__)
             return Failed(head.sop_class_uid, head.sop_instance_uid, PROCESSING_FAILURE, error)
+        finally:
+            await self._loan.leave()
         status = PROCESSING_FAILURE if command.status is None else command.status
         match status_category(status):
             case Category.SUCCESS | Category.WARNING as category:
@@ -163,5 +217,39 @@ class OutgoingInstance:
         return Failed(self.head.sop_class_uid, self.head.sop_instance_uid, PROCESSING_FAILURE)
 
     async def cut(self) -> None:
-        """End without the last fragment: the association is aborted, and the archive keeps nothing."""
-        await self._stack.aclose()
+        """End without the last fragment, of which the archive keeps nothing.
+
+        The association is aborted, unless nothing was sent on it since another instance was answered.
+        """
+        self._operation.withdraw()
+        await self._loan.leave()
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How an instance is to be sent."""
+
+    head: InstanceHead
+    instance: InstanceToStore
+    encoder: ExplicitLittleEndianEncoder | CoercingEncoder | None
+
+
+def _choose_form(head: InstanceHead, reencodes: bool, coercion: Coercion | None) -> _Form:
+    encoder: ExplicitLittleEndianEncoder | CoercingEncoder | None = None
+    transfer_syntax = head.transfer_syntax_uid
+    if coercion is not None:
+        encoder = CoercingEncoder(coercion, transfer_syntax)
+        transfer_syntax = coercion.choose_transfer_syntax(transfer_syntax)
+    elif reencodes:
+        encoder = ExplicitLittleEndianEncoder(transfer_syntax)
+        transfer_syntax = EXPLICIT_VR_LE
+    return _Form(head, InstanceToStore(head.sop_class_uid, head.sop_instance_uid, transfer_syntax), encoder)
+
+
+async def _borrow(
+    archive: Archive, instance: InstanceToStore, offered: Collection[StorageContext]
+) -> tuple[_Loan, StoreOperation]:
+    """Lease an association and begin a C-STORE on it; raises as ``Archive.store``, and holds nothing then."""
+    stack = AsyncExitStack()
+    operation = await stack.enter_async_context(archive.store(instance, offered))
+    return _Loan(stack), operation

@@ -65,7 +65,8 @@ async def test_what_is_at_hand_leaves_together_up_to_a_mebibyte() -> None:
 async def test_the_command_set_leaves_with_the_first_fragments() -> None:
     pair = Pair(make_request(), make_accept(max_length=106))
     request = Command(command_field=CommandField.C_STORE_RQ, message_id=1, has_data_set=True)
-    writer = DataSetWriter(pair.association, 1, pair.association.frame_command(1, request))
+    writer = DataSetWriter(pair.association, 1)
+    writer.precede(pair.association.frame_command(1, request))
     await writer.write(bytes(100))
     assert not pair.transport.writes
     await writer.finish()

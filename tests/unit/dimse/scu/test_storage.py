@@ -8,7 +8,7 @@ import pytest
 
 from gateway.dimse.association import Association
 from gateway.dimse.commands import Command, CommandField
-from gateway.dimse.scu.storage import InstanceToStore, store
+from gateway.dimse.scu.storage import InstanceToStore, NotSent, StoreOperation, store
 from gateway.dimse.uids import QR_TRANSFER_SYNTAXES
 from gateway.dimse.ul.events import Abort, TransportClosed
 from gateway.errors import (
@@ -18,6 +18,7 @@ from gateway.errors import (
     NoAcceptedContext,
     UndecodableResponse,
 )
+from gateway.tasks import cancel_and_wait
 from tests.support.dimse_operations import LONG_S, SHORT_S, associated, cancel_at_every_await
 from tests.support.scripted_peer import CT_IMAGE_STORAGE, PeerAssociation
 
@@ -197,3 +198,184 @@ async def test_cancelled_at_every_await() -> None:
             await operation.finish()
 
     assert await cancel_at_every_await(script, operate) >= 3
+
+
+# --- one behind the other ---
+
+
+def make_instance(number: int, sop_class: str = CT_IMAGE_STORAGE) -> InstanceToStore:
+    return InstanceToStore(sop_class, f"1.2.{number}", QR_TRANSFER_SYNTAXES[0])
+
+
+async def store_first(association: Association, operation: StoreOperation) -> None:
+    await operation.write(b"abcd")
+    await operation.end()
+
+
+async def test_the_next_leaves_when_the_one_before_is_answered_and_not_earlier() -> None:
+    payload = bytes(range(250)) * 999
+    received = []
+
+    async def script(peer: PeerAssociation) -> None:
+        await peer.accept()
+        first = await peer.receive()
+        await may_answer.wait()
+        received.append(len(peer.fragment_lengths))
+        await peer.respond(first, 0)
+        second = await peer.receive()
+        received.append(second.data)
+        await peer.respond(second, 0xB007)
+
+    may_answer = asyncio.Event()
+    async with associated(script) as (association, archive):
+        async with store(association, make_instance(1), LONG_S) as first:
+            await store_first(association, first)
+            second = first.follow(make_instance(2))
+            assert second is not None and first.follow(make_instance(3)) is None
+            for at in range(0, len(payload), 9_999):
+                await second.write(payload[at : at + 9_999])
+            ending = asyncio.create_task(second.end())
+            answering = asyncio.create_task(first.finish())
+            assert not (await asyncio.wait({ending, answering}, timeout=0.05))[0]
+            assert not second.is_answered
+            may_answer.set()
+            assert (await answering).status == 0
+            await ending
+            assert (await second.finish()).status == 0xB007
+        assert association.is_clean
+        commands = archive.associations[0].messages_received
+    assert received == [2, payload]  # of the second, no fragment before the answer
+    assert [command.message_id for command in commands] == [1, 2]
+
+
+async def test_what_is_there_leaves_at_once_and_the_rest_as_it_comes() -> None:
+    async def script(peer: PeerAssociation) -> None:
+        await peer.accept()
+        await peer.respond(await peer.receive(), 0)
+        while sum(peer.fragment_lengths[1:]) < 200_000:
+            await peer.receive_event()
+        has_begun.set()
+        await rest.wait()
+
+    has_begun, rest = asyncio.Event(), asyncio.Event()
+    async with associated(script) as (association, _):
+        async with store(association, make_instance(1), LONG_S) as first:
+            await store_first(association, first)
+            second = first.follow(make_instance(2))
+            assert second is not None
+            await second.write(bytes(300_000))
+            await first.finish()
+            await asyncio.wait_for(has_begun.wait(), 5)
+        assert not association.is_clean
+        association.abort()
+        rest.set()
+
+
+async def test_more_than_a_mebibyte_waits_for_its_turn() -> None:
+    async def script(peer: PeerAssociation) -> None:
+        await peer.accept()
+        for _ in range(2):
+            await peer.respond(await peer.receive(), 0)
+
+    async with associated(script) as (association, _):
+        async with store(association, make_instance(1), LONG_S) as first:
+            await store_first(association, first)
+            second = first.follow(make_instance(2))
+            assert second is not None
+            await second.write(bytes(1_000_000))
+            writing = asyncio.create_task(second.write(bytes(1_000_000)))
+            assert not (await asyncio.wait({writing}, timeout=0.05))[0]
+            await first.finish()
+            await writing
+            await second.end()
+            assert (await second.finish()).status == 0
+        assert association.is_clean
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+@pytest.mark.parametrize("how", ["abort", "silence", "nonsense"])
+async def test_without_an_answer_the_next_is_not_sent_and_can_be_taken_back(how: str, when: str) -> None:
+    async def script(peer: PeerAssociation) -> None:
+        await peer.accept()
+        request = await peer.receive()
+        if how == "abort":
+            await peer.abort()
+        elif how == "nonsense":
+            await peer.respond(request, 0, message_id_being_responded_to=9)
+            await peer.receive_event()
+        else:
+            await over.wait()
+
+    over = asyncio.Event()
+    async with associated(script) as (association, _):
+        async with store(association, make_instance(1), SHORT_S if how == "silence" else LONG_S) as first:
+            await store_first(association, first)
+            second = first.follow(make_instance(2))
+            assert second is not None
+            await second.write(b"ab")
+            if when == "before":
+                with pytest.raises((AssociationAborted, DimseTimeout, UndecodableResponse)):
+                    await first.finish()
+                with pytest.raises(NotSent):
+                    await second.write(b"cd")
+            else:
+                await second.write(b"cd")
+                ending = asyncio.create_task(second.end())
+                await asyncio.sleep(0)
+                assert not ending.done()
+                with pytest.raises((AssociationAborted, DimseTimeout, UndecodableResponse)):
+                    await first.finish()
+                with pytest.raises(NotSent):
+                    await ending
+            assert b"".join(second.take_back()) == b"abcd"
+            assert first.follow(make_instance(3)) is None
+            over.set()
+        association.abort()
+
+
+async def test_what_is_withdrawn_leaves_the_association_clean_and_its_place_to_another() -> None:
+    async def script(peer: PeerAssociation) -> None:
+        await peer.accept()
+        for _ in range(2):
+            await peer.respond(await peer.receive(), 0)
+
+    async with associated(script) as (association, archive):
+        async with store(association, make_instance(1), LONG_S) as first:
+            await store_first(association, first)
+            given_up, cancelled = first.follow(make_instance(2)), None
+            assert given_up is not None
+            await given_up.write(b"abcd")
+            given_up.withdraw()
+            cancelled = first.follow(make_instance(3))
+            assert cancelled is not None and given_up.is_withdrawn
+            ending = asyncio.create_task(cancelled.end())
+            await asyncio.sleep(0)
+            await cancel_and_wait(ending)
+            assert cancelled.is_withdrawn
+            last = first.follow(make_instance(4))
+            assert last is not None
+            await first.finish()
+            await store_first(association, last)
+            await last.finish()
+            last.withdraw()
+        assert association.is_clean
+        uids = [command.affected_sop_instance_uid for command in archive.associations[0].messages_received]
+    assert uids == ["1.2.1", "1.2.4"]
+
+
+async def test_nothing_follows_what_is_not_sent_or_is_answered_or_another_class() -> None:
+    async def script(peer: PeerAssociation) -> None:
+        await peer.accept()
+        await peer.respond(await peer.receive(), 0)
+
+    async with associated(script) as (association, _):
+        async with store(association, make_instance(1), LONG_S) as first:
+            assert first.follow(make_instance(2)) is None
+            await store_first(association, first)
+            assert first.follow(make_instance(2, "1.2.840.10008.5.1.4.1.1.4")) is None
+            association.is_retired = True
+            assert first.follow(make_instance(2)) is None
+            association.is_retired = False
+            await first.finish()
+            assert first.follow(make_instance(2)) is None
+        assert association.is_clean

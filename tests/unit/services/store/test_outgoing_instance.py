@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 import pytest
 
 from gateway.codecs.head import HeadReader, InstanceHead
 from gateway.dimse.archive import Archive, StorageContext
-from gateway.errors import ConnectionLost, NoAcceptedContext
+from gateway.errors import ConnectFailed, ConnectionLost, NoAcceptedContext
 from gateway.resources import ResourcePath
-from gateway.services.store.outgoing_instance import OutgoingInstance
+from gateway.services.store.coercion import CoercingEncoder, Coercion
+from gateway.services.store.outgoing_instance import NotSent, OutgoingInstance
 from gateway.services.store.results import Failed, Stored
 from tests.support.fake_store import FakeStoreArchive
+from tests.support.store_requests import raising
 from tests.support.uploads import CT, EXPLICIT_VR_LE, STUDY, make_data_set, make_file, sop_uid
 
 PATH = ResourcePath(STUDY, f"{STUDY}.1", sop_uid(1))
@@ -100,4 +103,98 @@ async def test_nothing_is_held_when_no_association_is_had() -> None:
     archive = FakeStoreArchive(refuse=refuse)
     with pytest.raises(NoAcceptedContext):
         await open_instance(archive, make_file(make_data_set(1)))
+    assert archive.busy == 0
+
+
+# --- one behind the other ---
+
+
+async def follow(before: OutgoingInstance, number: int) -> OutgoingInstance:
+    head = read_head(make_file(make_data_set(number)))
+    instance = before.follow(head)
+    assert instance is not None
+    for piece in head.data_set:
+        await instance.write(piece)
+    return instance
+
+
+async def test_it_follows_on_the_same_association_which_the_last_gives_back() -> None:
+    archive = FakeStoreArchive()
+    first = await open_instance(archive, make_file(make_data_set(1)))
+    assert first.follow(read_head(make_file(make_data_set(2)))) is None
+    await first.end()
+    second = await follow(first, 2)
+    ending = asyncio.create_task(second.end())
+    assert await first.finish() == Stored(PATH, CT)
+    await ending
+    assert archive.busy == 1
+    assert isinstance(await second.finish(), Stored)
+    assert (archive.outcomes, archive.busy, archive.most_busy) == (["stored", "stored"], 0, 1)
+    assert bytes(archive.attempts[1].data) == make_data_set(2)
+
+
+async def test_what_is_cut_before_its_turn_disturbs_nobody() -> None:
+    archive = FakeStoreArchive()
+    first = await open_instance(archive, make_file(make_data_set(1)))
+    await first.end()
+    second = await follow(first, 2)
+    await second.cut()
+    assert archive.busy == 1
+    assert await first.finish() == Stored(PATH, CT)
+    assert (archive.outcomes, archive.busy) == (["stored"], 0)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("coercion", [None, Coercion.from_settings(["InstitutionName=St. Elsewhere"], "GATEWAY")])
+async def test_what_was_not_sent_is_sent_on_another_association(ends: bool, coercion: Coercion | None) -> None:
+    def interrupt(number: int, piece: Any) -> None:
+        if number == 0 and piece is None:
+            raise ConnectionLost("FAKE", "gone")
+
+    archive = FakeStoreArchive(interrupt=interrupt)
+    first = await open_instance(archive, make_file(make_data_set(1)))
+    await first.end()
+    head = read_head(make_file(make_data_set(2)))
+    second = first.follow(head, coercion=coercion)
+    assert second is not None
+    data_set = b"".join(head.data_set)
+    await second.write(data_set[:200])
+    if ends:
+        await second.write(data_set[200:])
+        ending = asyncio.create_task(second.end())
+        await asyncio.sleep(0)
+        assert isinstance(await first.finish(), Failed)
+        with pytest.raises(NotSent):
+            await ending
+    else:
+        assert isinstance(await first.finish(), Failed)
+        with pytest.raises(NotSent):
+            await second.write(data_set[200:])
+    await second.reopen(cast(Archive, archive), [])
+    assert archive.busy == 1
+    assert isinstance(await finish(second), Stored)
+    assert archive.busy == 0 and archive.outcomes[1] == "stored"
+    expected = data_set
+    if coercion is not None:
+        encoder = CoercingEncoder(coercion, EXPLICIT_VR_LE)
+        expected = b"".join([*encoder.feed(data_set), *encoder.finish()])
+    assert bytes(archive.attempts[1].data) == expected
+
+
+async def test_without_another_association_it_can_only_be_cut() -> None:
+    def interrupt(number: int, piece: Any) -> None:
+        raise ConnectionLost("FAKE", "gone")
+
+    archive = FakeStoreArchive()
+    first = await open_instance(archive, make_file(make_data_set(1)))
+    await first.end()
+    second = await follow(first, 2)
+    archive.interrupt = interrupt
+    await first.finish()
+    with pytest.raises(NotSent):
+        await second.end()
+    archive.refuse = raising(ConnectFailed("FAKE", "refused"))
+    with pytest.raises(ConnectFailed):
+        await second.reopen(cast(Archive, archive), [])
+    await second.cut()
     assert archive.busy == 0
