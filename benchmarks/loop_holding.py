@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -37,6 +38,7 @@ __all__ = ["LoopClock", "main"]
 ROOT = "1.2.826.0.1.3680043.10.1436.8"
 AT_ONCE = 4
 LIMIT_MS = 20
+HEADING = "| load | asked for | callbacks | longest, ms | 99.9 %, ms |\n|---|---|---|---|---|"
 RLE, DEFLATED = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1.99"
 CLASSES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "DX": "1.2.840.10008.5.1.4.1.1.1.1", "US": "1.2.840.10008.5.1.4.1.1.3.1"}
 
@@ -142,13 +144,16 @@ def list_requests(load: Load, study: int) -> list[tuple[str, str, str]]:
 
 def ask(url: str, accept: str) -> int:
     """Ask once; return the length of the answer."""
-    with urlopen(Request(url, headers={"Accept": accept}), timeout=120) as response:
-        return len(response.read())
+    try:
+        with urlopen(Request(url, headers={"Accept": accept}), timeout=120) as response:
+            return len(response.read())
+    except HTTPError as refused:
+        raise RuntimeError(f"{refused.code} for {url} as {accept}: {refused.read(2_000).decode()}") from refused
 
 
-async def measure(url: str, clock: LoopClock) -> list[tuple[str, str, np.ndarray[Any, Any]]]:
-    """Ask for everything, several clients at a time."""
-    loop, found = asyncio.get_running_loop(), []
+async def measure(url: str, clock: LoopClock) -> float:
+    """Ask for everything, several clients at a time; print a line for each; return the longest callback in ms."""
+    loop, longest = asyncio.get_running_loop(), 0.0
     with ThreadPoolExecutor(AT_ONCE) as clients:
         for study, load in enumerate(LOADS, start=1):
             for name, path, accept in list_requests(load, study):
@@ -156,21 +161,18 @@ async def measure(url: str, clock: LoopClock) -> list[tuple[str, str, np.ndarray
                 clock.take()
                 waits = [loop.run_in_executor(clients, ask, url + path, accept) for _ in range(AT_ONCE)]
                 await asyncio.gather(*waits)
-                found.append((load.name, name, clock.take()))
-    return found
+                spent = clock.take()
+                longest = max(longest, float(spent.max()))
+                print(render_line(load.name, name, spent), flush=True)
+    return longest
 
 
-def render(found: list[tuple[str, str, np.ndarray[Any, Any]]]) -> str:
-    """A table in Markdown."""
-    lines = ["| load | asked for | callbacks | longest, ms | 99.9 %, ms |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {load} | {name} | {len(spent):,} | {spent.max():.1f} | {np.percentile(spent, 99.9):.1f} |"
-        for load, name, spent in found
-    ]
-    return "\n".join(lines)
+def render_line(load: str, name: str, spent: np.ndarray[Any, Any]) -> str:
+    """A line of the table, in Markdown."""
+    return f"| {load} | {name} | {len(spent):,} | {spent.max():.1f} | {np.percentile(spent, 99.9):.1f} |"
 
 
-async def run(folder: Path) -> list[tuple[str, str, np.ndarray[Any, Any]]]:
+async def run(folder: Path) -> float:
     """Fill an archive, put a gateway in front, and ask."""
     clock = LoopClock()
     with SandboxArchive(folder / "archive") as archive:
@@ -196,9 +198,9 @@ async def run(folder: Path) -> list[tuple[str, str, np.ndarray[Any, Any]]]:
 def main() -> int:
     """Print the table; 1 if a callback held the loop longer than the limit."""
     with TemporaryDirectory() as folder:
-        found = asyncio.run(run(Path(folder)))
-    print(render(found))
-    return int(max(spent.max() for _, _, spent in found) > LIMIT_MS)
+        print(HEADING)
+        longest = asyncio.run(run(Path(folder)))
+    return int(longest > LIMIT_MS)
 
 
 if __name__ == "__main__":
