@@ -23,7 +23,7 @@ def _compare_dcmqrscp(rig: Rig) -> Measurement:
     return rig.compare(
         Contestant("gateway", lambda: _post(rig, url, whole_process=True)),
         Contestant("storescu", lambda: storescu(archive, load.folder)),
-        rounds=rig.scale.middling_rounds,
+        rounds=rig.scale.rounds,
     )
 
 
@@ -36,7 +36,7 @@ def _compare_orthanc(rig: Rig) -> Measurement:
         Contestant("gateway", lambda: _post(rig, url)),
         Contestant("Orthanc's DICOMweb", lambda: _post(rig, own)),
         Contestant("storescu", lambda: storescu(archive, load.folder)),
-        rounds=rig.scale.few_rounds,
+        rounds=rig.scale.rounds,
     )
 
 
@@ -46,7 +46,7 @@ def _compare_orthanc_storescu(rig: Rig) -> Measurement:
     return rig.compare(
         Contestant("gateway", lambda: _post(rig, url, whole_process=True)),
         Contestant("storescu", lambda: storescu(archive, load.folder)),
-        rounds=rig.scale.few_rounds,
+        rounds=rig.scale.rounds,
     )
 
 

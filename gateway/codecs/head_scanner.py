@@ -6,9 +6,12 @@ Values are looked at only where they are UIDs of the data set itself; everything
 from __future__ import annotations
 
 from gateway.codecs import Buffer
+from gateway.codecs.element_headers import EXPLICIT_HEADER
 from gateway.codecs.inflate import Inflater
+from gateway.codecs.levels import NOTED
 from gateway.codecs.scanner import Scanner
 from gateway.codecs.transfer_syntax import get_transfer_syntax
+from gateway.codecs.value_representations import SHORT_VRS
 from gateway.errors import DecodeError
 from gateway.resources import is_valid_uid
 
@@ -23,6 +26,8 @@ UID_NAMES = {
 """The elements that an instance cannot do without, by tag."""
 
 _LAST_UID = max(UID_NAMES)
+_NO_TAG = 0xFFFFFFFF
+_LOOKED_AT = frozenset({*UID_NAMES, *NOTED})
 # Short values are read in one step if they are gathered, which halves the time for a head.
 _GATHERED_BYTES = 256
 
@@ -99,6 +104,24 @@ class HeadScanner(Scanner):
         elif tag > _LAST_UID:
             missing = ", ".join(name for tag, name in UID_NAMES.items() if tag not in self.uids)
             raise DecodeError(f"data set without {missing}")
+
+    def _read_whole(self, data: Buffer, position: int, limit: int) -> int:
+        """Pass over elements of the commonest kinds that are all there and say nothing to us, several in one call.
+
+        Others are taken one at a time, as the scanner does it: those looked for, what lies behind them while they are
+        missing, and what the VRs of later elements depend on.
+        """
+        level, begun = self._level, position
+        if level.explicit:
+            behind = _NO_TAG if self.is_complete or self._depth else _LAST_UID
+            read, last = EXPLICIT_HEADER[level.little], limit - 8
+            while position <= last:
+                group, number, raw_vr, length = read(data, position)
+                tag, stop = group << 16 | number, position + 8 + length
+                if stop > limit or group & 1 or tag in _LOOKED_AT or tag > behind or raw_vr not in SHORT_VRS:
+                    break
+                position = stop
+        return position if position > begun else super()._read_whole(data, begun, limit)
 
     # --- what the scanner finds ---
 

@@ -10,7 +10,7 @@ from enum import Enum
 
 from gateway.codecs.value_representations import LONG_VRS, SHORT_VRS, choose_ambiguous_vr, look_up_vr
 
-__all__ = ["MAX_NOTED", "PIXEL_REPRESENTATION", "UNBOUNDED", "Kind", "Level", "is_letters", "is_noted"]
+__all__ = ["MAX_NOTED", "NOTED", "PIXEL_REPRESENTATION", "UNBOUNDED", "Kind", "Level", "is_letters", "is_noted"]
 
 UNBOUNDED = 1 << 63
 """End of a level of which only its delimiter, or the end of the data, tells the end."""
@@ -20,6 +20,9 @@ MAX_NOTED = 256
 
 PIXEL_REPRESENTATION = 0x00280103
 _LUT_DESCRIPTOR = 0x00283002
+
+NOTED = frozenset({PIXEL_REPRESENTATION, _LUT_DESCRIPTOR})
+"""What the VRs of later elements depend on, beside private creators."""
 
 # Private creators remembered in one data set; an honest one has a few dozen.
 _MAX_CREATORS = 1024
@@ -127,4 +130,4 @@ def is_letters(raw_vr: bytes) -> bool:
 def is_noted(tag: int) -> bool:
     """Whether the VRs of later elements depend on the value of this one."""
     is_creator = bool(tag & 0x10000) and 0x10 <= tag & 0xFFFF <= 0xFF
-    return is_creator or tag in (PIXEL_REPRESENTATION, _LUT_DESCRIPTOR)
+    return is_creator or tag in NOTED

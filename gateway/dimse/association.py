@@ -321,8 +321,7 @@ class Association:
 
     async def send_encoded(self, context_id: int, command_set: bytes) -> None:
         """Send a message without data set whose command set is encoded already; raises as :meth:`send`."""
-        self._check_usable()
-        await self.write_parts(self._fragment(context_id, True, command_set))
+        await self.write_parts(self.frame_command(context_id, command_set))
 
     @property
     def has_answer(self) -> bool:
@@ -331,10 +330,10 @@ class Association:
             self.settle_idle()
         return bool(self._inbox)
 
-    def frame_command(self, context_id: int, command: Command) -> list[bytes | memoryview]:
-        """The PDUs of a command set, to be written together with the data set; see ``data_set_writer.py``."""
+    def frame_command(self, context_id: int, command_set: bytes) -> list[bytes | memoryview]:
+        """The PDUs of an encoded command set, to be written together with the data set; see ``data_set_writer.py``."""
         self._check_usable()
-        return self._fragment(context_id, True, encode_command(command))
+        return self._fragment(context_id, True, command_set)
 
     def frame_fragment(self, context_id: int, *, last: bool, length: int) -> bytes:
         """The header of a P-DATA-TF that carries `length` data set bytes; see ``data_set_writer.py``."""

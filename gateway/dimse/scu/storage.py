@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from gateway.dimse.association import Association
-from gateway.dimse.commands import Command, CommandField
+from gateway.dimse.commands import Command, CommandField, encode_command
 from gateway.dimse.data_set_writer import MAX_BATCH_BYTES, DataSetWriter
 from gateway.errors import BackendError, NoAcceptedContext, UndecodableResponse
 
@@ -53,12 +53,12 @@ class StoreOperation:
     ) -> None:
         self._association = association
         self._context_id = context_id
-        self._instance = instance
+        self._message_id = association.next_message_id()
+        self._command_set = _encode_request(self._message_id, instance)
         self._timeout_s = timeout_s
         self._writer = DataSetWriter(association, context_id)
         self._turn = turn
         self._next: StoreOperation | None = None
-        self._message_id = 0
         self._is_whole = False
         self._is_ended = False
         self._is_over = False
@@ -69,16 +69,7 @@ class StoreOperation:
     def _begin(self) -> None:
         """Note the operation, and make C-STORE-RQ ready, which leaves together with the first fragments."""
         self._association.begin_operation()
-        self._message_id = self._association.next_message_id()
-        request = Command(
-            command_field=CommandField.C_STORE_RQ,
-            message_id=self._message_id,
-            affected_sop_class_uid=self._instance.sop_class_uid,
-            affected_sop_instance_uid=self._instance.sop_instance_uid,
-            priority=0,
-            has_data_set=True,
-        )
-        self._writer.precede(self._association.frame_command(self._context_id, request))
+        self._writer.precede(self._association.frame_command(self._context_id, self._command_set))
 
     @property
     def is_answered(self) -> bool:
@@ -205,6 +196,18 @@ class StoreOperation:
         if not await turn:
             raise NotSent
         await self._association.drain()
+
+
+def _encode_request(message_id: int, instance: InstanceToStore) -> bytes:
+    request = Command(
+        command_field=CommandField.C_STORE_RQ,
+        message_id=message_id,
+        affected_sop_class_uid=instance.sop_class_uid,
+        affected_sop_instance_uid=instance.sop_instance_uid,
+        priority=0,
+        has_data_set=True,
+    )
+    return encode_command(request)
 
 
 @asynccontextmanager

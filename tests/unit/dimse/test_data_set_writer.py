@@ -10,7 +10,7 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dimse.commands import Command, CommandField, decode_command
+from gateway.dimse.commands import Command, CommandField, decode_command, encode_command
 from gateway.dimse.data_set_writer import DataSetWriter
 from gateway.dimse.ul.events import PDataFragment
 from tests.support.scripted_transport import Pair
@@ -66,7 +66,7 @@ async def test_the_command_set_leaves_with_the_first_fragments() -> None:
     pair = Pair(make_request(), make_accept(max_length=106))
     request = Command(command_field=CommandField.C_STORE_RQ, message_id=1, has_data_set=True)
     writer = DataSetWriter(pair.association, 1)
-    writer.precede(pair.association.frame_command(1, request))
+    writer.precede(pair.association.frame_command(1, encode_command(request)))
     await writer.write(bytes(100))
     assert not pair.transport.writes
     await writer.finish()
