@@ -252,7 +252,7 @@ class ImagingSettings(_Section):
     """Pictures: decoded, rendered and encoded in processes of their own."""
 
     workers: int = Field(default=0, ge=0, le=256)  # processes; 0: one per core
-    task_timeout_s: Seconds = 30  # of one picture; its process is ended then
+    task_timeout_s: Seconds = 30  # of processor time, of one picture; its process is ended then
     memory_mib: int = Field(default=1_024, ge=256)  # address space of a process: a bomb ends there
     max_frame_mib: int = Field(default=256, ge=1)  # a frame, or the frames of an animation, held for rendering
 

@@ -1,8 +1,9 @@
 """A worker process: takes one task after the other from its socket, answers each, ends when the socket closes.
 
 Started by ``workers`` as ``python -m gateway.imaging.worker_process FD``; nothing else runs it. Decoders are C code
-that is fed by strangers, so the process is short of everything: an address space limit, no core file (it would hold a
-patient's picture), lower priority than the event loop, and an alarm that ends it should whoever started it be gone.
+that is fed by strangers, so the process is short of everything: limits of address space and of processor time, no core
+file (it would hold a patient's picture), nothing logged (libraries quote values), lower priority than the event loop,
+and an alarm that ends it should whoever started it be gone.
 
 On the wire each message is a length of eight bytes and a pickle, in both directions between a parent and its own child.
 """
@@ -10,6 +11,7 @@ On the wire each message is a length of eight bytes and a pickle, in both direct
 from __future__ import annotations
 
 import gc
+import logging
 import math
 import os
 import pickle
@@ -17,6 +19,7 @@ import resource
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
@@ -24,13 +27,16 @@ from typing import Any
 
 from gateway.errors import GatewayError, ImagingFailed
 
-__all__ = ["LENGTH", "Limits", "Outcome", "Task", "main"]
+__all__ = ["LENGTH", "PROCESSOR_TIME_SIGNAL", "Limits", "Outcome", "Task", "main"]
 
 LENGTH = Struct("<Q")
 """Precedes each message."""
 
+PROCESSOR_TIME_SIGNAL = signal.SIGPROF
+"""Ends a process whose task has used up its time."""
+
 _NICENESS = 5
-_ALARM_GRACE_S = 5
+_ALARM_LIMITS = 5  # by the clock, in limits of processor time
 _MEBIBYTE = 1024 * 1024
 
 
@@ -84,17 +90,21 @@ def main(descriptor: int) -> None:
         del first
         _restrict(limits)
         while (message := _receive(connection)) is not None:
-            signal.setitimer(signal.ITIMER_REAL, math.ceil(limits.task_timeout_s) + _ALARM_GRACE_S)
+            signal.setitimer(signal.ITIMER_PROF, limits.task_timeout_s)
+            signal.setitimer(signal.ITIMER_REAL, math.ceil(_ALARM_LIMITS * limits.task_timeout_s))
             answer = _answer(message)
             del message
             connection.sendall(LENGTH.pack(len(answer)))
             connection.sendall(answer)
             del answer
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _restrict(limits: Limits) -> None:
     sys.path[:] = [*dict.fromkeys([*limits.module_paths, *sys.path])]
+    logging.disable()  # libraries quote values of the data set in what they log or warn of
+    warnings.simplefilter("ignore")
     os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ceiling = limits.memory_mib * _MEBIBYTE

@@ -24,7 +24,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import structlog
 
 from gateway.errors import GatewayError, ImagingFailed, ShuttingDown
-from gateway.imaging.worker_process import LENGTH, Limits, Outcome, Task
+from gateway.imaging.worker_process import LENGTH, PROCESSOR_TIME_SIGNAL, Limits, Outcome, Task
 from gateway.tasks import start_task
 
 __all__ = ["ImagingWorkers"]
@@ -36,6 +36,8 @@ R = TypeVar("R")
 _MODULE = "gateway.imaging.worker_process"
 _ABANDONED_S = 0.5  # a task nobody waits for any more may end within this, so that its process need not be replaced
 _RECEIVE_BYTES = 1024 * 1024
+_PATIENCE = 4  # times the limit of processor time
+_ENDING_S = 5  # a process whose socket is closed is gone soon
 # numeric libraries start a thread for each processor otherwise, and each reserves address space
 _ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -50,7 +52,8 @@ class ImagingWorkers:
     count : int
         Processes at most; 0 for one per core.
     task_timeout_s : float
-        A task that takes longer is ended with its process.
+        A task that takes more processor time is ended with its process; so is one that takes four times as long by the
+        clock. On a machine that has much else to do a picture is late, and not a failure.
     memory_mib : int
         Address space of one process.
     """
@@ -131,7 +134,7 @@ class ImagingWorkers:
         try:
             worker = await self._take_worker()
             try:
-                outcome = await worker.exchange(message, self._limits.task_timeout_s)
+                outcome = await worker.exchange(message)
             except asyncio.CancelledError:
                 await self._dismiss(worker)
                 raise
@@ -173,9 +176,10 @@ async def _outlast(job: asyncio.Task[Outcome]) -> None:
 class _Worker:
     """One process and the socket to it; made by :meth:`spawn`, ended by :meth:`end`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket, limits: Limits) -> None:
         self._process = process
         self._connection = connection
+        self._limit_s = limits.task_timeout_s
         self.process_id = process.pid
 
     @classmethod
@@ -189,7 +193,7 @@ class _Worker:
         finally:
             theirs.close()
         ours.setblocking(False)
-        worker = cls(process, ours)
+        worker = cls(process, ours, limits)
         await worker._send(pickle.dumps(limits))
         return worker
 
@@ -197,17 +201,27 @@ class _Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    async def exchange(self, message: bytes, timeout_s: float) -> Outcome:
+    async def exchange(self, message: bytes) -> Outcome:
         """Have one task done; a worker that crashed or did not answer in time is spent."""
+        patience_s = _PATIENCE * self._limit_s
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(patience_s):
                 await self._send(message)
                 outcome: Outcome = pickle.loads(await self._receive())
                 return outcome
         except TimeoutError:
-            return self._give_up(f"the task took longer than {timeout_s:g} s")
+            return self._give_up(f"the task took longer than {patience_s:g} s")
         except (OSError, EOFError):
+            if await self._wait_for_end() == -PROCESSOR_TIME_SIGNAL:
+                return self._give_up(f"the task took longer than {self._limit_s:g} s of processor time")
             return self._give_up("the worker process ended while it had the task")
+
+    async def _wait_for_end(self) -> int | None:
+        """The exit code of a process whose socket is closed, or None; a signal is a negative one."""
+        try:
+            return await asyncio.to_thread(self._process.wait, _ENDING_S)
+        except subprocess.TimeoutExpired:
+            return None
 
     def kill(self) -> None:
         self._process.kill()

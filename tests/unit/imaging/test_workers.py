@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import time
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -36,6 +38,17 @@ def work_a_moment(started: str) -> str:
     end = time.monotonic() + 0.05
     while time.monotonic() < end:
         pass
+    return "done"
+
+
+def wait_longer_than_allowed() -> str:
+    time.sleep(0.6)
+    return "done"
+
+
+def quote_values() -> str:
+    logging.getLogger("pydicom").error("Invalid value Doe^John")
+    warnings.warn("Invalid value Doe^John", stacklevel=1)
     return "done"
 
 
@@ -116,11 +129,30 @@ async def test_a_process_that_died_while_idle_is_replaced(workers: ImagingWorker
 async def test_a_stuck_task_fails_in_time_and_its_process_is_gone(tmp_path: Path) -> None:
     pool = ImagingWorkers(1, task_timeout_s=0.5, memory_mib=512)
     try:
-        with pytest.raises(ImagingFailed, match=r"longer than 0\.5 s"):
+        with pytest.raises(ImagingFailed, match=r"longer than 0\.5 s of processor time"):
             await pool.run(loop_for_ever, str(tmp_path / "started"))
+        assert pool.process_ids == ()
+        with pytest.raises(ImagingFailed, match=r"longer than 2 s$"):
+            await pool.run(time.sleep, 60)
         assert pool.process_ids == ()
     finally:
         await pool.close()
+
+
+async def test_a_task_that_has_to_wait_for_a_processor_is_late_and_does_not_fail() -> None:
+    pool = ImagingWorkers(1, task_timeout_s=0.5, memory_mib=512)
+    try:
+        assert await pool.run(wait_longer_than_allowed) == "done"
+        assert await pool.run(wait_longer_than_allowed) == "done"
+    finally:
+        await pool.close()
+
+
+async def test_nothing_that_quotes_a_data_set_is_logged(
+    workers: ImagingWorkers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert await workers.run(quote_values) == "done"
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_too_much_memory_fails_the_task_and_the_worker_is_replaced(workers: ImagingWorkers) -> None:
