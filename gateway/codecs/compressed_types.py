@@ -11,12 +11,12 @@ from gateway.codecs.transfer_syntax import EXPLICIT_VR_BE, TRANSFER_SYNTAXES, ge
 from gateway.errors import DecodeError
 from gateway.resources import is_valid_uid
 
-__all__ = ["choose_transfer_syntax", "is_box_type"]
+__all__ = ["DEFAULT_TRANSFER_SYNTAXES", "choose_transfer_syntax", "is_box_type"]
 
 _OCTETS = "application/octet-stream"
 _ALIASES = {"image/jph": "image/jphc"}  # the registered name of the file format, for which the standard has another
 _BOXED = frozenset({"image/jp2", "image/jpx", "image/jph", "image/jphc"})
-_DEFAULTS = {  # PS3.18 Tables 8.7.3-2 and 8.7.3-5
+DEFAULT_TRANSFER_SYNTAXES = {
     "image/jpeg": "1.2.840.10008.1.2.4.70",
     "image/dicom-rle": "1.2.840.10008.1.2.5",
     "image/jls": "1.2.840.10008.1.2.4.80",
@@ -28,6 +28,7 @@ _DEFAULTS = {  # PS3.18 Tables 8.7.3-2 and 8.7.3-5
     "video/mp4": "1.2.840.10008.1.2.4.102",
     "video/h265": "1.2.840.10008.1.2.4.107",
 }
+"""What a media type of compressed pixel data means without a parameter (PS3.18 Tables 8.7.3-2 and 8.7.3-5)."""
 
 
 def is_box_type(media_type: MediaType) -> bool:
@@ -64,7 +65,7 @@ def choose_transfer_syntax(media_type: MediaType, stated: str | None, found: str
     essence = _ALIASES.get(media_type.essence, media_type.essence)
     if essence in (_OCTETS, "*/*"):
         return _keep_encapsulated(parameter or stated)
-    if essence not in _DEFAULTS:
+    if essence not in DEFAULT_TRANSFER_SYNTAXES:
         raise DecodeError(f"{essence} is no media type of pixel data that is taken")
     if parameter is not None:
         if _keep_encapsulated(parameter) is None:
@@ -72,7 +73,7 @@ def choose_transfer_syntax(media_type: MediaType, stated: str | None, found: str
         return parameter
     if stated is not None and (_media_type_of(stated) == essence):
         return stated
-    return found if found is not None and _may_be(found, essence) else _DEFAULTS[essence]
+    return found if found is not None and _may_be(found, essence) else DEFAULT_TRANSFER_SYNTAXES[essence]
 
 
 def _read_uid(text: str | None) -> str | None:

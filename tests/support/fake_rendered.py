@@ -11,10 +11,10 @@ from aiohttp import web
 
 from gateway.config import HttpSettings
 from gateway.errors import GatewayError
+from gateway.imaging.shared_bytes import SharedBytes
 from gateway.resources import ResourcePath
 from gateway.services.rendered.facts import InstanceFacts
 from gateway.services.rendered.rendition import Picture, RenderRequest, Showing
-from gateway.services.rendered.shared_bytes import SharedBytes
 from gateway.web.backends import BackendServices
 from gateway.web.middleware import install
 from gateway.web.retry_after import RetryAfter

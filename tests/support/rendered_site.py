@@ -15,12 +15,12 @@ from pydicom.uid import UID
 
 from gateway.errors import ImagingFailed
 from gateway.imaging.rendering.parameters import RenderParameters
+from gateway.imaging.shared_bytes import write_all
 from gateway.services.rendered.facts import InstanceFacts
 from gateway.services.rendered.instance_reader import ReaderLimits
 from gateway.services.rendered.references import list_references
 from gateway.services.rendered.rendition import Picture, RenderRequest, Rendition, Showing
 from gateway.services.rendered.service import RenderedService
-from gateway.services.rendered.shared_bytes import write_all
 from gateway.services.rendered.turns import Turns
 from gateway.services.rendered.worker_calls import (
     Handover,

@@ -33,8 +33,8 @@ from gateway.codecs.tokens import (
     ValueStart,
 )
 from gateway.errors import TooLarge
+from gateway.imaging.shared_bytes import Place, SharedBytes
 from gateway.services.rendered.facts import FACTS, InstanceFacts, is_text
-from gateway.services.rendered.shared_bytes import Place, SharedBytes
 
 __all__ = ["ChooseFrames", "Frame", "InstanceReader", "ReaderLimits"]
 

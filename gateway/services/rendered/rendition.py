@@ -8,9 +8,9 @@ from enum import Enum
 from typing import TypeAlias
 
 from gateway.imaging.rendering.parameters import RenderParameters
+from gateway.imaging.shared_bytes import SharedBytes
 from gateway.resources import ResourcePath
 from gateway.services.rendered.facts import InstanceFacts
-from gateway.services.rendered.shared_bytes import SharedBytes
 
 __all__ = ["Decide", "Picture", "RenderRequest", "Rendition", "Showing"]
 

@@ -29,6 +29,7 @@ from gateway.errors import (
     UnknownResource,
 )
 from gateway.imaging.rendering.parameters import FrameSource
+from gateway.imaging.shared_bytes import SharedBytes
 from gateway.resources import Level, ResourcePath
 from gateway.services.rendered.facts import SEGMENTATIONS, Category, InstanceFacts, is_presentation_state
 from gateway.services.rendered.instance_reader import ChooseFrames, Frame, InstanceReader, ReaderLimits
@@ -39,7 +40,6 @@ from gateway.services.rendered.references import list_references
 from gateway.services.rendered.rendition import Picture, RenderRequest
 from gateway.services.rendered.run_ahead import run_ahead
 from gateway.services.rendered.selection import choose_representative
-from gateway.services.rendered.shared_bytes import SharedBytes
 from gateway.services.rendered.turns import Turns
 from gateway.services.rendered.worker_calls import Handover, find_frames_over
 from gateway.services.retrieve.inventories.inventories import Inventories

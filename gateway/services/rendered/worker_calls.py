@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.imaging.rendering.parameters import FrameSource, RenderParameters
-from gateway.services.rendered.shared_bytes import Place, write_all
+from gateway.imaging.shared_bytes import Place, write_all
 
 __all__ = ["Handover", "find_frames_over", "make_animation", "make_document", "make_picture"]
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.codecs import Buffer
 from gateway.errors import GatewayError, ImagingFailed
 from gateway.imaging.conversion import convert_frame
 from gateway.imaging.description import ImageDescription
+from gateway.imaging.shared_bytes import Place, SharedBytes
 from gateway.imaging.workers import ImagingWorkers
-from gateway.services.transcode.shared_frames import SharedFrame, convert_shared_frame
+from gateway.services.transcode.worker_calls import convert_shared_frame
 from gateway.tasks import cancel_and_wait, start_task
 
 __all__ = ["SHARED_FROM", "FramePipeline", "ProducedFrame"]
@@ -72,13 +73,13 @@ class FramePipeline:
         # no compression makes a frame longer than this, and a short one is pickled
         self._limit = min(limit, 2 * source.frame_bytes + SHARED_FROM)
         self._is_long = source.frame_bytes >= SHARED_FROM
-        self._frame: SharedFrame | list[Buffer] = []
+        self._frame: SharedBytes | list[Buffer] = []
         self._length = 0
         self._tasks: deque[asyncio.Task[ProducedFrame | GatewayError]] = deque()
 
     def start(self) -> None:
         """A frame begins."""
-        self._frame = SharedFrame() if self._is_long else []
+        self._frame = SharedBytes() if self._is_long else []
         self._length = 0
 
     async def add(self, data: Buffer) -> None:
@@ -129,10 +130,10 @@ class FramePipeline:
         for task in self._tasks:
             await cancel_and_wait(task)
 
-    async def _convert(self, frame: SharedFrame | list[Buffer]) -> ProducedFrame | GatewayError:
+    async def _convert(self, frame: SharedBytes | list[Buffer]) -> ProducedFrame | GatewayError:
         """The failure of a task that nobody awaits yet is kept; it is no defect to be logged."""
         try:
-            if isinstance(frame, SharedFrame):
+            if isinstance(frame, SharedBytes):
                 return await self._convert_shared(frame)
             return await self._convert_short(b"".join(frame))
         except GatewayError as error:
@@ -142,14 +143,22 @@ class FramePipeline:
         frame = await self._workers.run(convert_frame, self._source, self._target, data)
         return ProducedFrame(len(frame.data), (frame.data,), frame.is_lossy, frame.native_bytes, len(data))
 
-    async def _convert_shared(self, before: SharedFrame) -> ProducedFrame:
-        after = SharedFrame()
-        length = before.size
+    async def _convert_shared(self, before: SharedBytes) -> ProducedFrame:
+        after = SharedBytes()
+        given = Place(before.path, 0, before.size)
         try:
-            frame = await self._workers.run(convert_shared_frame, self._source, self._target, before.path, after.path)
+            frame = await self._workers.run(convert_shared_frame, self._source, self._target, given, after.path)
         except BaseException:
             after.close()
             raise
         finally:
             before.close()
-        return ProducedFrame(after.size, after.iter_pieces(), frame.is_lossy, frame.native_bytes, length)
+        return ProducedFrame(after.size, _drain(after), frame.is_lossy, frame.native_bytes, given.length)
+
+
+def _drain(shared: SharedBytes) -> Iterator[bytes]:
+    """Yield the pieces, and give the memory back."""
+    try:
+        yield from shared.iter_pieces()
+    finally:
+        shared.close()

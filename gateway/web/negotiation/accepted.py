@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote
 
+from gateway.codecs.compressed_types import DEFAULT_TRANSFER_SYNTAXES
 from gateway.codecs.media_types import MULTIPART_RELATED, MediaRange, MediaType, format_media_type, parse_accept
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
 from gateway.errors import BadParameter, NotAcceptable
@@ -42,20 +43,7 @@ DICOM_XML = "application/dicom+xml"
 OCTET_STREAM = "application/octet-stream"
 ZIP = "application/zip"
 
-_DEFAULT_SYNTAXES = {  # what a media type without transfer-syntax means, PS3.18 Tables 8.7.3-2 and 8.7.3-5
-    DICOM: EXPLICIT_VR_LE,
-    OCTET_STREAM: EXPLICIT_VR_LE,
-    "image/jpeg": "1.2.840.10008.1.2.4.70",
-    "image/dicom-rle": "1.2.840.10008.1.2.5",
-    "image/jls": "1.2.840.10008.1.2.4.80",
-    "image/jp2": "1.2.840.10008.1.2.4.90",
-    "image/jpx": "1.2.840.10008.1.2.4.92",
-    "image/jphc": "1.2.840.10008.1.2.4.201",
-    "image/jxl": "1.2.840.10008.1.2.4.110",
-    "video/mpeg": "1.2.840.10008.1.2.4.101",
-    "video/mp4": "1.2.840.10008.1.2.4.102",
-    "video/h265": "1.2.840.10008.1.2.4.107",
-}
+_DEFAULT_SYNTAXES = {DICOM: EXPLICIT_VR_LE, OCTET_STREAM: EXPLICIT_VR_LE, **DEFAULT_TRANSFER_SYNTAXES}
 _DICOM_TYPES = frozenset({DICOM, DICOM_JSON, DICOM_XML, OCTET_STREAM})
 _STORED_IMAGES = frozenset({"image/jls", "image/dicom-rle", "image/jpx", "image/jphc"})
 _RENDERED_IMAGES = frozenset({"image/gif", "image/png", "image/jph"})  # of Table 8.7.4-1, and of no other

@@ -9,11 +9,11 @@ import pytest
 from gateway.codecs.frames import FrameNotFound
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.imaging.rendering.parameters import RenderParameters
+from gateway.imaging.shared_bytes import Place, SharedBytes
 from gateway.resources import ResourcePath
 from gateway.services.rendered.instance_reader import Frame, ReaderLimits
 from gateway.services.rendered.instance_view import InstanceView, PictureCall
 from gateway.services.rendered.rendition import RenderRequest, Rendition, Showing
-from gateway.services.rendered.shared_bytes import Place, SharedBytes
 from gateway.services.rendered.worker_calls import make_animation, make_picture
 from tests.support.elements import element
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gateway.imaging.rendering.parameters import RenderParameters
+from gateway.imaging.shared_bytes import SharedBytes
 from gateway.resources import ResourcePath
 from gateway.services.rendered.rendition import Picture, RenderRequest, Rendition, Showing
-from gateway.services.rendered.shared_bytes import SharedBytes
 
 PATH = ResourcePath("1", "1.1", "1.1.1")
 

@@ -16,7 +16,7 @@ from pydicom.filewriter import write_dataset
 
 from gateway.errors import ImagingFailed
 from gateway.imaging.rendering.parameters import RenderParameters
-from gateway.services.rendered.shared_bytes import Place, SharedBytes
+from gateway.imaging.shared_bytes import Place, SharedBytes
 from gateway.services.rendered.worker_calls import Handover, make_animation, make_document, make_picture
 
 GIF, HTML = RenderParameters("image/gif"), RenderParameters("text/html")

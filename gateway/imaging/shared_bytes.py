@@ -5,7 +5,7 @@ be copied; here it is written piece by piece into anonymous memory (memfd_create
 same user, opens under the name that Linux gives to it. A gateway whose interpreter has file capabilities cannot be
 looked into by its own workers, and cannot render.
 
-The memory is given back by `close`, or with the object.
+The memory is given back by `close`, or with the object. Used by ``services/rendered`` and ``services/transcode``.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.services.rendered.shared_bytes import PIECE_BYTES, STEP_BYTES, Place, SharedBytes, write_all
+from gateway.imaging.shared_bytes import PIECE_BYTES, STEP_BYTES, Place, SharedBytes, write_all
 
 
 def count_descriptors() -> int:
@@ -38,7 +38,7 @@ async def test_much_is_written_in_steps_and_read_in_pieces() -> None:
 def test_another_process_reads_and_writes() -> None:
     given, made = SharedBytes.from_bytes(b"ask"), SharedBytes()
     program = (
-        "import sys; from gateway.services.rendered.shared_bytes import *\n"
+        "import sys; from gateway.imaging.shared_bytes import *\n"
         "write_all(sys.argv[2], Place(sys.argv[1], 1, 2).read() + b'!')"
     )
     subprocess.run([sys.executable, "-c", program, given.path, made.path], check=True)
