@@ -20,8 +20,8 @@ from benchmarks.clients import without_nagle
 from benchmarks.contest import Contestant, run_in_turn
 from benchmarks.gateways import COLD, Backend, Flavour, RunningGateway, run_gateway
 from benchmarks.loads import Load, make_ct_series, make_many_studies, make_multiframe
+from benchmarks.measurement import Measurement, Plot
 from benchmarks.saturating_scp import AE_TITLE, SaturatingArchive
-from benchmarks.table import Measurement, Plot
 from tests.support.peers import (
     LOOPBACK,
     DcmqrscpPeer,

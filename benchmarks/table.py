@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
-from benchmarks.samples import Samples, Summary, summarize
+from benchmarks.measurement import Measurement
+from benchmarks.rig import Rig
+from benchmarks.samples import Summary, summarize
 
-if TYPE_CHECKING:
-    from benchmarks.rig import Rig
-
-__all__ = ["Curve", "Goal", "LeftOut", "Measurement", "Panel", "Plot", "Result", "Row", "Taken", "judge"]
+__all__ = ["Goal", "LeftOut", "Result", "Row", "Taken", "judge"]
 
 
 class Taken(Enum):
@@ -52,47 +50,6 @@ class Goal:
         if self.limit is None:
             return None
         return figure >= self.limit if self.at_least else figure <= self.limit
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Points of one line of a plot; `low` and `high` bound its band where there is one."""
-
-    name: str
-    xs: tuple[float, ...]
-    ys: tuple[float, ...]
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """Curves over a common axis."""
-
-    y_label: str
-    curves: tuple[Curve, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """Panels below each other; `name` is that of its file."""
-
-    name: str
-    title: str
-    x_label: str
-    panels: tuple[Panel, ...]
-    is_logarithmic: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """The samples of a row: ours, those it stands beside, and further ones for orientation."""
-
-    ours: Samples
-    beside: Samples | None = None
-    others: tuple[Samples, ...] = ()
-    note: str = ""
-    plot: Plot | None = None
 
 
 @dataclass(frozen=True, slots=True)

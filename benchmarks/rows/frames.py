@@ -9,12 +9,13 @@ import pydicom
 
 from benchmarks.clients import AS_STORED, FRAMES, curl, curl_many
 from benchmarks.contest import Contestant
+from benchmarks.measurement import Measurement
 from benchmarks.processes import watch_memory
 from benchmarks.raw_association import RawAssociation
 from benchmarks.rig import DEFAULTS, Rig
 from benchmarks.samples import Samples
 from benchmarks.saturating_scp import SLICE_BYTES, make_study
-from benchmarks.table import Goal, Measurement, Row, Taken
+from benchmarks.table import Goal, Row, Taken
 
 __all__ = ["ROWS"]
 

@@ -9,12 +9,13 @@ import psutil
 
 from benchmarks.clients import AS_STORED, curl_many
 from benchmarks.contest import Contestant, run_in_turn
+from benchmarks.measurement import Measurement
 from benchmarks.processes import cpu_seconds
 from benchmarks.raw_association import RawAssociation
 from benchmarks.rig import DEFAULTS, Rig
 from benchmarks.samples import Samples
 from benchmarks.saturating_scp import make_study
-from benchmarks.table import Goal, Measurement, Row, Taken
+from benchmarks.table import Goal, Row, Taken
 
 __all__ = ["ROWS"]
 

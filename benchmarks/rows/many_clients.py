@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from benchmarks.clients import AS_STORED, Transfer, curl_many
 from benchmarks.contest import Contestant
+from benchmarks.measurement import Curve, Measurement, Panel, Plot
 from benchmarks.rig import Rig
 from benchmarks.samples import Samples, percentile, summarize
 from benchmarks.saturating_scp import make_study
-from benchmarks.table import Curve, Goal, Measurement, Panel, Plot, Row, Taken
+from benchmarks.table import Goal, Row, Taken
 
 __all__ = ["ROWS"]
 

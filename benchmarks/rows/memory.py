@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from benchmarks.clients import AS_STORED, RUN_LIMIT_S
 from benchmarks.gateways import RunningGateway
+from benchmarks.measurement import Curve, Measurement, Panel, Plot
 from benchmarks.processes import MIB, MemoryWatch, watch_memory
 from benchmarks.rig import Rig
 from benchmarks.samples import Samples
 from benchmarks.saturating_scp import Shape, make_study
-from benchmarks.table import Curve, Goal, Measurement, Panel, Plot, Row, Taken
+from benchmarks.table import Goal, Row, Taken
 from tests.support.peers import find_program
 
 __all__ = ["ROWS"]

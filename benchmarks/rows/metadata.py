@@ -6,8 +6,9 @@ import time
 
 from benchmarks.clients import JSON, curl, getscu
 from benchmarks.contest import Contestant
+from benchmarks.measurement import Measurement
 from benchmarks.rig import DEFAULTS, Rig
-from benchmarks.table import Goal, Measurement, Row, Taken
+from benchmarks.table import Goal, Row, Taken
 
 __all__ = ["ROWS"]
 

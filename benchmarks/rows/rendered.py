@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from benchmarks.clients import curl, curl_many
 from benchmarks.contest import Contestant
+from benchmarks.measurement import Measurement
 from benchmarks.rig import DEFAULTS, Rig
-from benchmarks.table import Goal, Measurement, Row, Taken
+from benchmarks.table import Goal, Row, Taken
 
 __all__ = ["ROWS"]
 

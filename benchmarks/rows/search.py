@@ -8,9 +8,10 @@ from collections.abc import Callable
 from benchmarks.clients import AS_STORED, JSON, curl, curl_many
 from benchmarks.contest import Contestant
 from benchmarks.keep_alive import KeepAlive
+from benchmarks.measurement import Measurement
 from benchmarks.raw_association import RawAssociation
 from benchmarks.rig import Rig
-from benchmarks.table import Goal, Measurement, Row, Taken
+from benchmarks.table import Goal, Row, Taken
 
 __all__ = ["ROWS"]
 

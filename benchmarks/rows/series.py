@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from benchmarks.clients import AS_STORED, curl, getscu, movescu, pynetdicom_get
 from benchmarks.contest import Contestant
+from benchmarks.measurement import Measurement
 from benchmarks.processes import cpu_seconds
 from benchmarks.rates import gateway_rate, relay_rate
 from benchmarks.rig import Rig
 from benchmarks.saturating_scp import AE_TITLE, SLICE_BYTES, make_study
-from benchmarks.table import Goal, Measurement, Row, Taken
+from benchmarks.table import Goal, Row, Taken
 
 __all__ = ["ROWS"]
 

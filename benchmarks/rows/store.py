@@ -5,10 +5,11 @@ from __future__ import annotations
 from benchmarks.clients import JSON, curl, storescu
 from benchmarks.contest import Contestant
 from benchmarks.loads import BOUNDARY, write_upload
+from benchmarks.measurement import Measurement
 from benchmarks.processes import MIB, watch_memory
 from benchmarks.rig import Rig
 from benchmarks.samples import Samples
-from benchmarks.table import Goal, Measurement, Row, Taken
+from benchmarks.table import Goal, Row, Taken
 
 __all__ = ["ROWS"]
 

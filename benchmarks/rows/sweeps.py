@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from benchmarks.contest import Contestant
+from benchmarks.measurement import Curve, Measurement, Panel, Plot
 from benchmarks.rates import gateway_rate, relay_rate
 from benchmarks.rig import PDU_SIZES, Rig
 from benchmarks.samples import Samples
 from benchmarks.saturating_scp import SLICE_BYTES, make_study
-from benchmarks.table import Curve, Goal, LeftOut, Measurement, Panel, Plot, Row, Taken
+from benchmarks.table import Goal, LeftOut, Row, Taken
 
 __all__ = ["ROWS"]
 

@@ -10,8 +10,9 @@ from functools import partial
 
 from benchmarks.clients import curl
 from benchmarks.contest import Contestant
+from benchmarks.measurement import Measurement
 from benchmarks.rig import DEFAULTS, Rig
-from benchmarks.table import Goal, Measurement, Row, Taken
+from benchmarks.table import Goal, Row, Taken
 
 __all__ = ["ROWS"]
 

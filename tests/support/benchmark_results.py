@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.measurement import Curve, Measurement, Panel, Plot
 from benchmarks.rig import Rig
 from benchmarks.samples import Samples
-from benchmarks.table import Curve, Goal, Measurement, Panel, Plot, Row, Taken
+from benchmarks.table import Goal, Row, Taken
 
 __all__ = ["MACHINE", "PLOT", "make_row", "seconds"]
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 import queue
 import socket
 import struct
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Self
+
+from tests.support.scp_process import ScpProcess
 
 __all__ = ["BLOCK_BYTES", "DiscardingArchive", "make_mark"]
 
@@ -164,7 +163,7 @@ def _run(listener: socket.socket, marks_from: int) -> None:
 # --- as tests use it ---------------------------------------------------------------------------------------------
 
 
-class DiscardingArchive:
+class DiscardingArchive(ScpProcess):
     """The program above as a child process; a context manager that ends it.
 
     Parameters
@@ -176,14 +175,8 @@ class DiscardingArchive:
     ae_title = "DISCARD"
 
     def __init__(self, marks_from: int = 0) -> None:
-        self.port = 0
-        self._marks_from = marks_from
+        super().__init__(__name__, marks_from)
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    @property
-    def address(self) -> str:
-        """``AE@host:port``."""
-        return f"{self.ae_title}@127.0.0.1:{self.port}"
 
     def read_report(self) -> tuple[int, int]:
         """Length of the next data set that came whole, and how many of its marks were wrong.
@@ -196,32 +189,8 @@ class DiscardingArchive:
         size, wrong = self._lines.get(timeout=REPORT_LIMIT_S).split()
         return int(size), int(wrong)
 
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(self._marks_from)],
-            cwd=Path(__file__).resolve().parents[2],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
-        self._reading = threading.Thread(target=self._read, daemon=True)
-        self._reading.start()
-        return self
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line)
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._reading.join()
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream is not None
-            stream.close()
+    def _take(self, line: str) -> None:
+        self._lines.put(line)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from gateway.codecs.dicom_json import read_data_set
 from gateway.codecs.identifier import encode_identifier
@@ -34,6 +31,7 @@ from gateway.dimse.ul.events import AssociateAccept, AssociateRequest, ProposedC
 from gateway.errors import BackendError, ConnectionLost
 from gateway.log import configure_logging
 from tests.support.peers import LOOPBACK
+from tests.support.scp_process import ScpProcess
 from tests.support.synthetic_instance import ENHANCED_CT, FRAME_BYTES, SyntheticInstance
 
 __all__ = ["StreamingArchive"]
@@ -235,7 +233,7 @@ async def _serve(frames: int, store_bytes_per_s: float, move_port: int) -> None:
 # --- as tests use it ---------------------------------------------------------------------------------------------
 
 
-class StreamingArchive:
+class StreamingArchive(ScpProcess):
     """The program above as a child process; a context manager that ends it.
 
     Parameters
@@ -256,35 +254,11 @@ class StreamingArchive:
     ae_title = AE_TITLE
 
     def __init__(self, frames: int, *, store_mb_per_s: float = 1_000, move_port: int = 0) -> None:
-        self.port = 0
+        super().__init__(__name__, frames, store_mb_per_s, move_port)
         self.ends: list[str] = []
-        self._arguments = [str(frames), str(store_mb_per_s), str(move_port)]
 
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, *self._arguments],
-            cwd=Path(__file__).resolve().parents[2],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
-        self._reading = threading.Thread(target=self._read, daemon=True)
-        self._reading.start()
-        return self
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        self.ends.extend(line.strip() for line in self._process.stdout)
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._reading.join()
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream is not None
-            stream.close()
+    def _take(self, line: str) -> None:
+        self.ends.append(line)
 
 
 if __name__ == "__main__":

@@ -122,8 +122,9 @@ class StoreOperation:
                 is_answered = True
         finally:
             self._is_over = True
-            if self._next is not None:
-                self._next._take_turn(is_answered)
+            following, self._next = self._next, None  # or the first would hold all those after it
+            if following is not None:
+                following._take_turn(is_answered)
         return command
 
     async def _read_answer(self) -> Command:

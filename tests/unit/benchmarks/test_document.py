@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.document import MARKERS, replace_between, write_document
+from benchmarks.measurement import Measurement
 from benchmarks.report import render_json
-from benchmarks.table import Goal, Measurement, Taken, judge
+from benchmarks.table import Goal, Taken, judge
 from tests.support.benchmark_results import MACHINE, PLOT, make_row, seconds
 
 BEGIN, END = MARKERS

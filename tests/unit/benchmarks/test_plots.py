@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.measurement import Measurement
 from benchmarks.plots import draw_plots
 from benchmarks.report import render_json
-from benchmarks.table import Goal, Measurement, Taken, judge
+from benchmarks.table import Goal, Taken, judge
 from tests.support.benchmark_results import MACHINE, PLOT, make_row, seconds
 
 

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measurement import Measurement
 from benchmarks.report import render_details, render_json, render_markdown, render_table, write_results
 from benchmarks.samples import Samples
-from benchmarks.table import Goal, Measurement, Result, Taken, judge
+from benchmarks.table import Goal, Result, Taken, judge
 from tests.support.benchmark_results import MACHINE, PLOT, make_row, seconds
 
 

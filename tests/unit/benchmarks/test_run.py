@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.measurement import Measurement
 from benchmarks.rig import Rig
 from benchmarks.run import measure_rows
-from benchmarks.table import Goal, LeftOut, Measurement, Result, Row, Taken
+from benchmarks.table import Goal, LeftOut, Result, Row, Taken
 from tests.support.benchmark_results import make_row
 
 

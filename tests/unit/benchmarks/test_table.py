@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from benchmarks.measurement import Measurement
 from benchmarks.rows import ROWS
 from benchmarks.samples import Samples
-from benchmarks.table import Goal, Measurement, Result, Taken, judge
+from benchmarks.table import Goal, Result, Taken, judge
 from tests.support.benchmark_results import make_row, seconds
 
 WANTED = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 
 import pytest
 
@@ -361,6 +362,27 @@ async def test_what_is_withdrawn_leaves_the_association_clean_and_its_place_to_a
         assert association.is_clean
         uids = [command.affected_sop_instance_uid for command in archive.associations[0].messages_received]
     assert uids == ["1.2.1", "1.2.4"]
+
+
+async def test_what_is_over_does_not_hold_what_followed() -> None:
+    async def script(peer: PeerAssociation) -> None:
+        await peer.accept()
+        for _ in range(3):
+            await peer.respond(await peer.receive(), 0)
+
+    async with associated(script) as (association, _):
+        async with store(association, make_instance(1), LONG_S) as first:
+            operation, held = first, list[weakref.ref[StoreOperation]]()
+            for number in (2, 3):
+                await store_first(association, operation)
+                following = operation.follow(make_instance(number))
+                assert following is not None
+                held.append(weakref.ref(following))
+                await operation.finish()
+                operation = following
+            del following
+            assert [it() for it in held] == [None, operation]
+        association.abort()
 
 
 async def test_nothing_follows_what_is_not_sent_or_is_answered_or_another_class() -> None:
