@@ -6,6 +6,7 @@ is no dearer than a new association, and cut off otherwise.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 
@@ -15,6 +16,8 @@ from gateway.services.rendered.instance_reader import Frame, InstanceReader
 from gateway.services.retrieve.received_instance import ReceivedInstance
 
 __all__ = ["Reading"]
+
+_LONG_PIECE = 65_536
 
 
 class Reading:
@@ -57,6 +60,8 @@ class Reading:
         while (piece := await self._read_piece()) is not None:
             for frame in self._reader.feed(piece):
                 yield frame
+            if len(piece) >= _LONG_PIECE:
+                await asyncio.sleep(0)  # it was copied, and the next may be there already
             if self._reader.is_complete and self._cut_if_long():
                 return
         for frame in self._reader.finish():
