@@ -1,7 +1,7 @@
 """One archive, as services see it: its operations, each on an association leased for it.
 
-An :class:`Archive` joins the settings of one backend, its pool, what is known of its abilities and the registry
-of moves. Services ask it to find, get, move or store; they never see an association, a context or a pool.
+An :class:`Archive` joins the settings of one backend, its pool, what is known of its abilities (``abilities.py``) and
+the registry of moves. Services ask it to find, get, move or store; they never see an association, a context or a pool.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.codecs.identifier import encode_identifier
 from gateway.config import BackendSettings, RetrieveMethod
+from gateway.dimse.abilities import Abilities
 from gateway.dimse.association import Association
 from gateway.dimse.contexts import MAX_CONTEXTS, Proposal, ProposedSyntax
 from gateway.dimse.event_reports import TakeEvent
@@ -21,7 +22,6 @@ from gateway.dimse.move_routing import MoveRegistry
 from gateway.dimse.move_turns import MoveTurns
 from gateway.dimse.pool import Pool
 from gateway.dimse.proposals import (
-    PARTIAL_GETS,
     QueryCapabilities,
     RetrieveAbilities,
     StorageContext,
@@ -29,7 +29,6 @@ from gateway.dimse.proposals import (
     describe_peer,
     limit_pool,
     propose_get,
-    propose_query,
 )
 from gateway.dimse.scu import commitment, query, retrieve, storage, verification
 from gateway.dimse.scu.commitment import CommitmentExchange
@@ -37,9 +36,7 @@ from gateway.dimse.scu.query import FindResponses, QueryTimes
 from gateway.dimse.scu.retrieve import Retrieval, RetrieveTimes
 from gateway.dimse.scu.storage import InstanceToStore, StoreOperation
 from gateway.dimse.uids import (
-    STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
-    STUDY_ROOT_MOVE,
 )
 from gateway.errors import (
     AssociationAborted,
@@ -101,19 +98,12 @@ class Archive:
         self.can_receive = can_receive
         self.pool = Pool(describe_peer(settings, self.calling_ae_title), limit_pool(settings))
         self._registry = registry
-        self._classes_moved: set[str] = set()
-        self._partial_gets: set[str] = set()
-        self._refused_services: set[str] = set()
-        self._capabilities: QueryCapabilities | None = None
-        self._fuzzy_capabilities: QueryCapabilities | None = None
-        self._abilities: RetrieveAbilities | None = None
+        self.abilities = Abilities(settings, can_receive=can_receive)
         self._retrieve_times = RetrieveTimes(
             settings.retrieve_timeout_s, settings.cancel_timeout_s, settings.move_grace_s
         )
         self._one_move = asyncio.Lock() if settings.move_correlation == "one-at-a-time" else None
         self._turns = MoveTurns()
-        self._query_proposal = propose_query(settings)
-        self._fuzzy_proposal = propose_query(settings, fuzzy=True)
 
     # --- C-ECHO ---
 
@@ -131,8 +121,8 @@ class Archive:
             await self._echo(fresh=True)
 
     async def _echo(self, *, fresh: bool) -> None:
-        async with self.pool.lease(self._query_proposal, fresh=fresh) as lease:
-            self._learn(lease.association)
+        async with self.pool.lease(self.abilities.query_proposal, fresh=fresh) as lease:
+            self.abilities.learn(lease.association)
             try:
                 await verification.echo(lease.association, timeout=self.settings.response_timeout_s)
             except (ConnectionLost, AssociationAborted) as error:
@@ -156,10 +146,11 @@ class Archive:
         BackendError
             No association.
         """
-        if (self._fuzzy_capabilities if fuzzy else self._capabilities) is None:
-            async with self._lease_query(self._fuzzy_proposal if fuzzy else self._query_proposal):
+        known = self.abilities
+        if (known.fuzzy_capabilities if fuzzy else known.capabilities) is None:
+            async with self._lease_query(known.fuzzy_proposal if fuzzy else known.query_proposal):
                 pass
-        return (self._fuzzy_capabilities if fuzzy else self._capabilities) or QueryCapabilities()
+        return (known.fuzzy_capabilities if fuzzy else known.capabilities) or QueryCapabilities()
 
     @asynccontextmanager
     async def find(self, keys: Identifier, *, fuzzy: bool = False) -> AsyncIterator[FindResponses]:
@@ -184,17 +175,18 @@ class Archive:
         def start(association: Association) -> AbstractAsyncContextManager[FindResponses]:
             return query.find(association, lambda syntax: encode_identifier(keys, syntax), times)
 
-        async with self._operate(self._fuzzy_proposal if fuzzy else self._query_proposal, start) as responses:
+        proposal = self.abilities.fuzzy_proposal if fuzzy else self.abilities.query_proposal
+        async with self._operate(proposal, start) as responses:
             yield responses
 
     # --- C-GET and C-MOVE ---
 
     async def retrieve_abilities(self) -> RetrieveAbilities:
         """Whether the archive accepted C-GET and C-MOVE Study Root; opens an association the first time."""
-        if self._abilities is None:
-            async with self._lease_query(self._query_proposal):
+        if self.abilities.retrieve is None:
+            async with self._lease_query(self.abilities.query_proposal):
                 pass
-        return self._abilities or RetrieveAbilities(can_get=True, can_move=True)
+        return self.abilities.retrieve or RetrieveAbilities(can_get=True, can_move=True)
 
     async def list_retrieve_methods(self, sop_classes: Collection[str] = ()) -> tuple[RetrieveMethod, ...]:
         """C-GET, C-MOVE or both, preferred first, for instances of these classes.
@@ -203,24 +195,7 @@ class Archive:
         """
         if self.settings.retrieve is not RetrieveMethod.AUTO:
             return (self.settings.retrieve,)
-        abilities = await self.retrieve_abilities()
-        get = (RetrieveMethod.C_GET,) if abilities.can_get else ()
-        move = (RetrieveMethod.C_MOVE,) if abilities.can_move else ()
-        prefers_move = bool(sop_classes) and self._classes_moved.issuperset(sop_classes)
-        return ((*move, *get) if prefers_move else (*get, *move)) or (RetrieveMethod.C_GET,)
-
-    def note_get_refused(self, sop_classes: Collection[str]) -> None:
-        """Remember that C-MOVE gave instances of these classes where C-GET did not, so that it comes first for them."""
-        self._classes_moved.update(sop_classes)
-
-    def offers(self, sop_class: str) -> bool:
-        """Whether the archive has accepted a service of ``PARTIAL_GETS`` on the last association for a C-GET."""
-        return sop_class in self._partial_gets
-
-    def note_service_refused(self, sop_class: str) -> None:
-        """Do without a service of ``PARTIAL_GETS`` from now on: the archive accepts it, and does not do it."""
-        self._refused_services.add(sop_class)
-        self._partial_gets.discard(sop_class)
+        return self.abilities.order_methods(await self.retrieve_abilities(), sop_classes)
 
     @property
     def transfer_syntaxes_sent(self) -> Container[str]:
@@ -266,7 +241,7 @@ class Archive:
                 association, lambda syntax: encode_identifier(keys, syntax), self._retrieve_times, sop_class=sop_class
             )
 
-        async with self._operate(propose_get(contexts, self._query_proposal), start) as retrieval:
+        async with self._operate(propose_get(contexts, self.abilities.query_proposal), start) as retrieval:
             yield retrieval
 
     @asynccontextmanager
@@ -319,7 +294,7 @@ class Archive:
                 await self._wait_for_turn(stack, self._one_move)
             terms = (prefers_native, frozenset(only))
             async with self._turns.turn(terms, wait_s=self.settings.pool_timeout_s):
-                retrieval = await stack.enter_async_context(self._operate(self._query_proposal, start))
+                retrieval = await stack.enter_async_context(self._operate(self.abilities.query_proposal, start))
             yield retrieval
 
     # --- C-STORE ---
@@ -364,7 +339,7 @@ class Archive:
     @asynccontextmanager
     async def _lease_query(self, proposal: Proposal) -> AsyncIterator[Association]:
         async with self.pool.lease(proposal) as lease:
-            self._learn(lease.association)
+            self.abilities.learn(lease.association)
             yield lease.association
 
     @asynccontextmanager
@@ -398,7 +373,7 @@ class Archive:
     ) -> _Operation:
         async with AsyncExitStack() as attempt:
             lease = await attempt.enter_async_context(self.pool.lease(proposal, fresh=fresh))
-            self._learn(lease.association)
+            self.abilities.learn(lease.association)
             try:
                 operation = await attempt.enter_async_context(start(lease.association))
                 await operation.peek()
@@ -408,28 +383,6 @@ class Archive:
                 raise
             stack.push_async_exit(attempt.pop_all())
             return operation
-
-    def _learn(self, association: Association) -> None:
-        self._learn_partial_gets(association)
-        flags = association.extended.get(STUDY_ROOT_FIND, b"").ljust(4, b"\0")
-        capabilities = QueryCapabilities(*(flag == 1 for flag in flags[:4]))
-        if association.proposal is self._fuzzy_proposal:
-            self._fuzzy_capabilities = capabilities
-        elif self._capabilities is None and _serves(association, self._query_proposal):
-            self._capabilities = capabilities
-            self._abilities = RetrieveAbilities(
-                can_get=association.contexts.find(STUDY_ROOT_GET) is not None,
-                can_move=association.contexts.find(STUDY_ROOT_MOVE) is not None and self.can_receive,
-            )
-
-    def _learn_partial_gets(self, association: Association) -> None:
-        if association.proposal is None or not association.proposal.exact:
-            return  # they are proposed for C-GET only
-        for uid in PARTIAL_GETS:
-            if association.contexts.find(uid) is None or uid in self._refused_services:
-                self._partial_gets.discard(uid)
-            else:
-                self._partial_gets.add(uid)
 
     async def _wait_for_turn(self, stack: AsyncExitStack, lock: asyncio.Lock) -> None:
         try:
@@ -455,10 +408,6 @@ class Archive:
         """Release what is idle, lend no more, and cut what is still on loan: nobody waits for it any longer."""
         self.pool.abort_leased()
         await self.pool.close()
-
-
-def _serves(association: Association, proposal: Proposal) -> bool:
-    return association.proposal is not None and association.proposal.serves(proposal)
 
 
 @dataclass(frozen=True, slots=True)

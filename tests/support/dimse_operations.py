@@ -132,11 +132,14 @@ class Destination:
 
 
 @asynccontextmanager
-async def archive_at(port: int, destination: Destination | None = None, **settings: Any) -> AsyncIterator[Archive]:
+async def archive_at(
+    port: int, destination: Destination | None = None, *, can_receive: bool = True, **settings: Any
+) -> AsyncIterator[Archive]:
     """The archive at `port` as services see it, closed at the end with nothing left."""
     async with destination or Destination() as running:
         values = {"ae_title": "ARCHIVE", "host": "127.0.0.1", "port": port, "cancel_timeout_s": 1, "move_grace_s": 1}
-        archive = Archive("main", BackendSettings(**values | settings), ae_title="GATEWAY", registry=running.registry)
+        backend = BackendSettings(**values | settings)
+        archive = Archive("main", backend, ae_title="GATEWAY", registry=running.registry, can_receive=can_receive)
         yield archive
         await archive.close()
         assert archive.pool.busy_count == archive.pool.idle_count == archive.pool.waiting_count == 0

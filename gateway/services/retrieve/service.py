@@ -283,7 +283,7 @@ class InstanceStream:
         if not attempt.by_move:
             self._classes_got.update(classes, (instance.sop_class_uid,))
         elif False in self._tried and self._classes_got.isdisjoint(classes):
-            self._archive.note_get_refused(classes)
+            self._archive.abilities.note_get_refused(classes)
 
     async def _try(self, attempt: Attempt) -> AsyncGenerator[ReceivedInstance, None]:
         fruitless = 0

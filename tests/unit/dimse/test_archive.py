@@ -274,8 +274,7 @@ class TestNegotiation:
             assert archive.pool.statistics.opened == 2
 
     async def test_no_move_without_a_listener(self) -> None:
-        async with ScriptedPeer(serve) as peer, archive_at(peer.port) as archive:
-            archive.can_receive = False
+        async with ScriptedPeer(serve) as peer, archive_at(peer.port, can_receive=False) as archive:
             with pytest.raises(MoveDestinationUnavailable):
                 await move(archive)
             assert (await archive.retrieve_abilities()).can_move is False

@@ -91,7 +91,7 @@ class HeaderStream:
                     yield instance
         except BackendError as error:
             _log.info("headers_not_given", error=type(error).__name__, missing=len(self._missing))
-            self._archive.note_service_refused(WITHOUT_BULK_DATA_GET)
+            self._archive.abilities.note_service_refused(WITHOUT_BULK_DATA_GET)
         if not self._missing:
             return
         async with self._open_rest(self._inventory.path, AS_STORED) as rest:
@@ -176,7 +176,7 @@ class PartialRetrievals:
         UnknownResource, BackendError
             As ``RetrieveService.open_instances``.
         """
-        held = await self._take_inventory(path) if self._archive.offers(WITHOUT_BULK_DATA_GET) else None
+        held = await self._take_inventory(path) if self._archive.abilities.offers(WITHOUT_BULK_DATA_GET) else None
         if held is None or not all(one.sop_class_uid in PIXEL_CLASSES for one in held.instances.values()):
             async with self._open_instances(path, AS_STORED) as instances:
                 yield instances
@@ -200,7 +200,7 @@ class PartialRetrievals:
             The inventory could not be taken.
         """
         held = None
-        if self._archive.offers(COMPOSITE_ROOT_GET):
+        if self._archive.abilities.offers(COMPOSITE_ROOT_GET):
             held = (await self._take_inventory(path)).instances.get(path.instance or "")
         if held is None or held.sop_class_uid not in _MULTI_FRAME_CLASSES:
             yield None
@@ -211,7 +211,7 @@ class PartialRetrievals:
             except BackendError as error:
                 _log.info("frames_not_given", error=type(error).__name__)
                 if not isinstance(error, DimseStatusError) or refuses_the_method(error):
-                    self._archive.note_service_refused(COMPOSITE_ROOT_GET)
+                    self._archive.abilities.note_service_refused(COMPOSITE_ROOT_GET)
                 extracted = None
             yield extracted
 

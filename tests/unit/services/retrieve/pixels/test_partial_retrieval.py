@@ -64,7 +64,8 @@ async def test_metadata_is_the_same_without_the_pixels_being_sent(
 ) -> None:
     async with open_site(tmp_path, OFFERS, retrieve="c-get") as site:
         ordinary = await read_metadata(site, path)  # the first association shows what is offered
-        assert site.archive.offers(WITHOUT_BULK_DATA_GET) and site.archive.offers(COMPOSITE_ROOT_GET)
+        offers = site.archive.abilities.offers
+        assert offers(WITHOUT_BULK_DATA_GET) and offers(COMPOSITE_ROOT_GET)
         sent: list[object] = []
         altered = root_retrieve.alter_instance
 
@@ -84,7 +85,7 @@ async def test_an_archive_without_the_services_is_asked_as_ever(tmp_path: Path) 
     async with open_site(tmp_path, retrieve="c-get") as site:
         for _ in range(2):
             assert len(await read_metadata(site, SERIES)) == 3
-        assert not site.archive.offers(WITHOUT_BULK_DATA_GET)
+        assert not site.archive.abilities.offers(WITHOUT_BULK_DATA_GET)
         await site.check_clean()
 
 
@@ -108,7 +109,7 @@ async def test_what_is_promised_and_not_given_comes_in_the_ordinary_way(tmp_path
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sandbox_retrieve, "select_named", _refuse)
             assert await read_metadata(site, SERIES) == ordinary
-        assert not site.archive.offers(WITHOUT_BULK_DATA_GET)
+        assert not site.archive.abilities.offers(WITHOUT_BULK_DATA_GET)
         assert await read_metadata(site, SERIES) == ordinary
         await site.check_clean()
 
@@ -127,7 +128,7 @@ async def test_frames_under_their_own_numbers(tmp_path: Path, compressed: bool) 
     async with open_site(tmp_path, OFFERS, retrieve="c-get") as site:
         add_loop(site, tmp_path, compressed=compressed)
         ordinary = {wanted: await read_frames(site, wanted) for wanted in ((1,), (2, 4), (1, 2, 3, 4))}
-        assert site.archive.offers(COMPOSITE_ROOT_GET)
+        assert site.archive.abilities.offers(COMPOSITE_ROOT_GET)
         extracted: list[object] = []
         with pytest.MonkeyPatch.context() as patch:
             altered = root_retrieve.alter_instance
@@ -140,7 +141,8 @@ async def test_frames_under_their_own_numbers(tmp_path: Path, compressed: bool) 
         assert [one.NumberOfFrames for one in extracted] == [1, 2, 4]  # type: ignore[attr-defined]
         with pytest.raises(UnknownResource):
             await read_frames(site, [5])
-        assert site.archive.offers(COMPOSITE_ROOT_GET)  # a client that asks for too much is no failure of the archive
+        offers = site.archive.abilities.offers
+        assert offers(COMPOSITE_ROOT_GET)  # a client that asks for too much is no failure of the archive
         await site.check_clean()
 
 
