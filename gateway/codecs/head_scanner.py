@@ -26,7 +26,7 @@ UID_NAMES = {
 """The elements that an instance cannot do without, by tag."""
 
 _LAST_UID = max(UID_NAMES)
-_NO_TAG = 0xFFFFFFFF
+_LAST_TAG = 0xFFFDFFFF  # what follows are items and delimiters
 _LOOKED_AT = frozenset({*UID_NAMES, *NOTED})
 # Short values are read in one step if they are gathered, which halves the time for a head.
 _GATHERED_BYTES = 256
@@ -113,7 +113,7 @@ class HeadScanner(Scanner):
         """
         level, begun = self._level, position
         if level.explicit:
-            behind = _NO_TAG if self.is_complete or self._depth else _LAST_UID
+            behind = _LAST_TAG if self.is_complete or self._depth else _LAST_UID
             read, last = EXPLICIT_HEADER[level.little], limit - 8
             while position <= last:
                 group, number, raw_vr, length = read(data, position)

@@ -104,6 +104,7 @@ class Archive:
         )
         self._one_move = asyncio.Lock() if settings.move_correlation == "one-at-a-time" else None
         self._turns = MoveTurns()
+        self._closes_between_stores = False
 
     # --- C-ECHO ---
 
@@ -203,9 +204,13 @@ class Archive:
         return _OfferedSyntaxes(self._registry, self.ae_title)
 
     @property
-    def is_waited_for(self) -> bool:
-        """Whether anybody waits for an association."""
-        return self.pool.waiting_count > 0
+    def lets_stores_follow(self) -> bool:
+        """Whether to keep an association for the next C-STORE: nobody waits for one, and they stay open in between."""
+        return not self.pool.waiting_count and not self._closes_between_stores
+
+    def note_follower_lost(self) -> None:
+        """Remember that a C-STORE sent at once after another was lost: some archives close after each answer."""
+        self._closes_between_stores = True
 
     @property
     def names_moves(self) -> bool:

@@ -83,6 +83,7 @@ class Outcome:
 def main(descriptor: int) -> None:
     """Serve the socket `descriptor` until the other side closes it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the socket
+    signal.signal(PROCESSOR_TIME_SIGNAL, signal.SIG_DFL)  # whoever started us may have ignored it
     with socket.socket(fileno=descriptor) as connection:
         if (first := _receive(connection)) is None:
             return

@@ -62,6 +62,7 @@ class FakeStoreArchive:
     attempts: list[Attempt] = field(default_factory=list)
     waiting: int = 0
     lent: int = 0
+    followers_lost: int = 0
     busy: int = 0
     most_busy: int = 0
 
@@ -94,9 +95,13 @@ class FakeStoreArchive:
             self._note()
 
     @property
-    def is_waited_for(self) -> bool:
-        """Whether anybody waits for an association."""
-        return self.waiting > 0
+    def lets_stores_follow(self) -> bool:
+        """Whether to keep an association for the next C-STORE."""
+        return not self.waiting and not self.followers_lost
+
+    def note_follower_lost(self) -> None:
+        """A C-STORE that followed another was lost."""
+        self.followers_lost += 1
 
     @property
     def outcomes(self) -> list[str]:

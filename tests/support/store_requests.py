@@ -70,10 +70,8 @@ async def store(
 
 
 def make_archive(**fields: Any) -> FakeStoreArchive:
-    limits = {
-        "max_associations": fields.pop("max_associations", 8),
-        "store_associations": fields.pop("store_associations", 4),
-    }
+    defaults = {"max_associations": 8, "store_associations": 4, "max_age_s": 600}
+    limits = {name: fields.pop(name, value) for name, value in defaults.items()}
     return FakeStoreArchive(settings=BackendSettings(ae_title="FAKE", host="none", **limits), **fields)
 
 

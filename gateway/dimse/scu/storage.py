@@ -179,7 +179,7 @@ class StoreOperation:
         turn = self._turn
         if turn is None or turn.done():
             return
-        if may_send and self._association.is_usable:
+        if may_send and self._association.is_clean:
             self._turn = None
             with suppress(BackendError):  # told by the next write, or by the wait for the answer
                 self._begin()

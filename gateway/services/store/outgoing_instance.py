@@ -10,6 +10,7 @@ end, and keeps nothing.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Collection, Iterable
 from contextlib import AsyncExitStack
@@ -39,12 +40,19 @@ _log = structlog.get_logger(__name__)
 class _Loan:
     """An association lent for a C-STORE and those that follow it; the last to leave gives it back."""
 
-    def __init__(self, stack: AsyncExitStack) -> None:
+    def __init__(self, stack: AsyncExitStack, max_age_s: float) -> None:
         self._stack = stack
         self._users = 1
+        self._until = time.monotonic() + max_age_s
 
-    def join(self) -> None:
+    @property
+    def is_over(self) -> bool:
+        """Whether it has lasted long enough, so that nobody else is to join."""
+        return time.monotonic() >= self._until
+
+    def join(self) -> Self:
         self._users += 1
+        return self
 
     async def leave(self) -> None:
         self._users -= 1
@@ -61,6 +69,8 @@ class OutgoingInstance:
         What the instance says of itself.
     size : int
         Bytes of the data set sent so far.
+    has_followed : bool
+        Whether it is sent behind another instance on the association of that.
     """
 
     def __init__(self, form: _Form, ae_title: str, loan: _Loan, operation: StoreOperation) -> None:
@@ -71,7 +81,8 @@ class OutgoingInstance:
         self._is_encoded = False
         self._unsent = deque[Buffer]()
         self._ae_title = ae_title
-        self._loan = loan
+        self.has_followed = False
+        self._loan: _Loan | None = loan
         self._operation = operation
 
     @classmethod
@@ -113,12 +124,15 @@ class OutgoingInstance:
             None if it cannot follow, see ``StoreOperation.follow``. One that does raises `NotSent` from `write` and
             `end` where this one is not answered, and then wants to be opened anew by `reopen`.
         """
+        if self._loan is None or self._loan.is_over:
+            return None
         form = _choose_form(head, reencodes, coercion)
         operation = self._operation.follow(form.instance)
         if operation is None:
             return None
-        self._loan.join()
-        return OutgoingInstance(form, self._ae_title, self._loan, operation)
+        following = OutgoingInstance(form, self._ae_title, self._loan.join(), operation)
+        following.has_followed = True
+        return following
 
     async def reopen(self, archive: Archive, offered: Collection[StorageContext]) -> Self:
         """Go on after `NotSent`, on an association of its own; what was written so far leaves with the next `write`.
@@ -128,11 +142,17 @@ class OutgoingInstance:
         NoAcceptedContext, BackendError, ShuttingDown
             As ``Archive.store``; the instance is to be cut.
         """
-        loan, operation = await _borrow(archive, self._instance, offered)
-        await self._loan.leave()
         self._unsent.extend(self._operation.take_back())
-        self._loan, self._operation = loan, operation
+        await self._leave()  # first: the pool may have no other association to give
+        self._loan, self._operation = await _borrow(archive, self._instance, offered)
+        self.has_followed = False
         return self
+
+    async def _leave(self) -> None:
+        """Give up the association; without effect the second time."""
+        loan, self._loan = self._loan, None
+        if loan is not None:
+            await loan.leave()
 
     @property
     def is_answered(self) -> bool:
@@ -193,7 +213,7 @@ class OutgoingInstance:
             _log.warning("store_unacknowledged", ae_title=self._ae_title, error=type(error).__name__)
             return Failed(head.sop_class_uid, head.sop_instance_uid, PROCESSING_FAILURE, error)
         finally:
-            await self._loan.leave()
+            await self._leave()
         status = PROCESSING_FAILURE if command.status is None else command.status
         match status_category(status):
             case Category.SUCCESS | Category.WARNING as category:
@@ -219,10 +239,10 @@ class OutgoingInstance:
     async def cut(self) -> None:
         """End without the last fragment, of which the archive keeps nothing.
 
-        The association is aborted, unless nothing was sent on it since another instance was answered.
+        The association is aborted, unless the instance was to follow another and its turn had not come.
         """
         self._operation.withdraw()
-        await self._loan.leave()
+        await self._leave()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,4 +272,4 @@ async def _borrow(
     """Lease an association and begin a C-STORE on it; raises as ``Archive.store``, and holds nothing then."""
     stack = AsyncExitStack()
     operation = await stack.enter_async_context(archive.store(instance, offered))
-    return _Loan(stack), operation
+    return _Loan(stack, archive.settings.max_age_s), operation

@@ -32,6 +32,7 @@ from gateway.dimse.archive import Archive, StorageContext
 from gateway.errors import (
     AssociationRejected,
     BackendError,
+    ConnectionLost,
     DecodeError,
     DimseTimeout,
     GatewayError,
@@ -130,7 +131,7 @@ class StoreRequest:
                 _log.info("store_part_unreadable", reason=reason)
                 self._results.append(Unreadable())
         if self._unreachable is not None and not self._acknowledged and not self._unanswered:
-            raise self._unreachable
+            raise self._unreachable.with_traceback(None)  # or each raise would add to it
 
     def _check_count(self) -> None:
         limit = self._settings.max_instances
@@ -190,8 +191,11 @@ class StoreRequest:
         )
 
     def _follow(self, head: InstanceHead, reencodes: bool) -> OutgoingInstance | None:
-        """Begin behind the instance that has waited longest for its answer, if no further association is allowed."""
-        if len(self._unanswered) <= self._most_unanswered or self._archive.is_waited_for or self._unreachable:
+        """Begin behind the instance that is being answered, where there is but one association.
+
+        Of several, the one to be free next is not known.
+        """
+        if self._most_unanswered or not self._archive.lets_stores_follow or self._unreachable:
             return None
         for before in self._unanswered.values():
             if (instance := before.follow(head, reencodes=reencodes, coercion=self._coercion)) is not None:
@@ -205,7 +209,7 @@ class StoreRequest:
         while True:
             await self._wait_for_room()
             if self._unreachable is not None:
-                raise self._unreachable
+                raise self._unreachable.with_traceback(None)
             unanswered = len(self._unanswered)
             try:
                 return await begin(tuple(reversed(self._offered)))  # what does not fit into 128 contexts is cut off
@@ -279,8 +283,8 @@ class StoreRequest:
             self._note_change(instance.head.study_uid)
         if isinstance(result, Stored):
             self._acknowledged[instance.head.sop_instance_uid] = fingerprint
-        elif isinstance(result.error, DimseTimeout):
-            self._give_up(result.error)
+        else:
+            self._note_loss(instance, result.error)
         return result
 
     async def _break_off(self, instance: OutgoingInstance, error: BackendError | DecodeError) -> None:
@@ -289,14 +293,21 @@ class StoreRequest:
             _log.info("store_instance_not_reencoded", reason=error.reason)
             await self._cut(instance, CANNOT_UNDERSTAND)
             return
+        self._note_loss(instance, error)
+        await self._cut(instance, PROCESSING_FAILURE, error)
+
+    def _note_loss(self, instance: OutgoingInstance, error: GatewayError | None) -> None:
+        """What an instance without an answer says of those to come."""
         if isinstance(error, DimseTimeout):
             self._give_up(error)
-        await self._cut(instance, PROCESSING_FAILURE, error)
+        elif isinstance(error, ConnectionLost) and instance.has_followed:
+            self._archive.note_follower_lost()
 
     async def _cut(self, instance: OutgoingInstance, reason: int, error: GatewayError | None = None) -> None:
         """Do not store the instance under way; what is left of its part is skipped."""
         self._part = None
         await instance.cut()
+        self._note_change(instance.head.study_uid)
         self._fail(instance.head, reason, error)
 
     def _fail(self, head: InstanceHead, reason: int, error: GatewayError | None = None) -> None:
@@ -346,6 +357,7 @@ class StoreRequest:
     async def abandon(self) -> None:
         """Nobody waits for the answer: cut the instance under way, let those already sent be answered."""
         if self._part is not None:
+            self._note_change(self._part.head.study_uid)
             await self._part.cut()
         self._part = None
         _log.info("store_request_abandoned", unanswered=len(self._unanswered))

@@ -20,6 +20,7 @@ from gateway.errors import (
     UndecodableResponse,
 )
 from gateway.tasks import cancel_and_wait
+from tests.support.cancellation import settle
 from tests.support.dimse_operations import LONG_S, SHORT_S, associated, cancel_at_every_await
 from tests.support.scripted_peer import CT_IMAGE_STORAGE, PeerAssociation
 
@@ -332,6 +333,33 @@ async def test_without_an_answer_the_next_is_not_sent_and_can_be_taken_back(how:
             assert first.follow(make_instance(3)) is None
             over.set()
         association.abort()
+
+
+async def test_nothing_is_sent_where_more_than_the_answer_came() -> None:
+    async def script(peer: PeerAssociation) -> None:
+        await peer.accept()
+        await peer.respond(await peer.receive(), 0)
+        request = await peer.receive()
+        await peer.respond(request, 0)
+        await peer.respond(request, 0)
+        await peer.receive_event()
+
+    async with associated(script) as (association, archive):
+        before = association.bytes_received
+        async with store(association, make_instance(0), LONG_S) as ordinary:
+            await store_first(association, ordinary)
+            await ordinary.finish()
+        length = association.bytes_received - before
+        async with store(association, make_instance(1), LONG_S) as first:
+            await store_first(association, first)
+            second = first.follow(make_instance(2))
+            assert second is not None
+            await settle(lambda: association.bytes_received == before + 3 * length)
+            assert (await first.finish()).status == 0
+            with pytest.raises(NotSent):
+                await second.end()
+        assert not association.is_clean
+    assert len(archive.associations[0].messages_received) == 2
 
 
 async def test_what_is_withdrawn_leaves_the_association_clean_and_its_place_to_another() -> None:

@@ -244,12 +244,14 @@ async def test_a_client_that_leaves_cuts_what_is_under_way_and_leaves_the_rest_t
             yield event
         await asyncio.Event().wait()
 
-    service = StoreService(cast(Archive, archive), StoreSettings())
+    changed: list[str] = []
+    service = StoreService(cast(Archive, archive), StoreSettings(), changed.append)
     running = asyncio.create_task(service.store_instances(events(), None))
     await archive.until(lambda: len(archive.attempts) == 2 and len(archive.attempts[1].data) == len(make_data_set(2)))
     running.cancel()
     await asyncio.wait({running})
     assert running.cancelled()
+    assert changed == [STUDY]  # of what was cut the archive may have had all
     assert archive.outcomes == ["sent", "cut"] and archive.busy == 1
     archive.gates[sop_uid(1)].set()
     await archive.until(lambda: archive.outcomes == ["stored", "cut"] and archive.busy == 0)

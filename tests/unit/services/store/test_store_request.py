@@ -161,15 +161,14 @@ async def test_an_association_that_others_wait_for_is_not_kept() -> None:
     assert requests[:6] == [0, 1, 2, 0, 1, 2]
 
 
+@pytest.mark.parametrize("max_associations", [1, 8])
 @pytest.mark.parametrize("size", [50, 1 << 20])
-async def test_what_cannot_follow_goes_by_another_association(size: int) -> None:
-    lost = ConnectionLost("FAKE", "gone")
-
+async def test_what_cannot_follow_goes_by_another_association(size: int, max_associations: int) -> None:
     def interrupt(number: int, piece: Any) -> None:
         if number in (1, 4) and piece is None:
-            raise lost
+            raise AssociationAborted("FAKE", 0, 0)
 
-    archive = make_archive(store_associations=1, interrupt=interrupt)
+    archive = make_archive(max_associations=max_associations, store_associations=1, interrupt=interrupt)
     results = await store(archive, [instance(n) for n in range(6)], size=size)
     assert results == [failed(n, 0x0110) if n in (1, 4) else stored(n) for n in range(6)]
     assert [bytes(attempt.data) for attempt in archive.attempts] == [make_data_set(n) for n in range(6)]
@@ -187,6 +186,31 @@ async def test_what_can_neither_follow_nor_go_elsewhere_fails(error: GatewayErro
     archive.refuse = lambda number, instance: raising(None, None, error)(number, instance)
     results = await store(archive, [instance(n) for n in range(5)])
     assert results == [stored(0), failed(1, 0x0110), *(failed(n, reason) for n in range(2, 5))]
+
+
+async def test_of_several_associations_none_is_waited_for_while_another_is_free() -> None:
+    archive = make_archive(store_associations=2, gates={sop_uid(0): asyncio.Event()})
+    running = asyncio.create_task(store(archive, [instance(n) for n in range(6)]))
+    await archive.until(lambda: archive.outcomes == ["sent", *["stored"] * 5])
+    archive.gates[sop_uid(0)].set()
+    assert await running == [stored(n) for n in range(6)]
+
+
+async def test_an_association_is_not_kept_longer_than_its_age_allows() -> None:
+    archive = make_archive(store_associations=1, max_age_s=1e-6)
+    assert await store(archive, [instance(n) for n in range(6)]) == [stored(n) for n in range(6)]
+    assert archive.lent == 6
+
+
+async def test_an_archive_that_closes_after_each_answer_loses_one_instance_and_no_more() -> None:
+    def interrupt(number: int, piece: Any) -> None:
+        if number == 2 and piece is None:
+            raise ConnectionLost("FAKE", "closed")
+
+    archive = make_archive(store_associations=1, interrupt=interrupt)
+    results = await store(archive, [instance(n) for n in range(6)])
+    assert results == [failed(n, 0x0110) if n == 2 else stored(n) for n in range(6)]
+    assert archive.followers_lost == 1 and not archive.lets_stores_follow
 
 
 # --- what fails alone ---
