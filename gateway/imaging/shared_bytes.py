@@ -5,7 +5,9 @@ be copied; here it is written piece by piece into anonymous memory (memfd_create
 same user, opens under the name that Linux gives to it. A gateway whose interpreter has file capabilities cannot be
 looked into by its own workers, and cannot render.
 
-The memory is given back by `close`, or with the object. Used by ``services/rendered`` and ``services/transcode``.
+The memory is given back by `close`, or with the object. A worker whose task was given up may come late, when something
+else has the same name: so what is opened is compared with what was meant. Used by ``services/rendered`` and
+``services/transcode``.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Thread
-from typing import Self
+from typing import BinaryIO, Self
 
 from gateway.codecs import Buffer
 
-__all__ = ["Place", "SharedBytes", "write_all"]
+__all__ = ["Address", "Place", "SharedBytes"]
 
 STEP_BYTES = 1_048_576
 """Copied at a time, in well under a millisecond."""
@@ -28,16 +30,51 @@ PIECE_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where something stands in shared bytes; `path` opens as long as those are held."""
+class Address:
+    """Shared bytes as another process finds them.
+
+    Parameters
+    ----------
+    path : str
+        Opens them as long as they are held, and later whatever has their descriptor.
+    identity : tuple of int
+        Device and inode, which nothing else has.
+    """
 
     path: str
+    identity: tuple[int, int]
+
+    def open(self, flags: int) -> BinaryIO:
+        """Open them; called in the other process, and closed by the caller.
+
+        Raises
+        ------
+        FileNotFoundError
+            They are held no longer.
+        """
+        descriptor = os.open(self.path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+        if _identify(descriptor) != self.identity:
+            os.close(descriptor)
+            raise FileNotFoundError("the shared bytes were given back")
+        return os.fdopen(descriptor, "wb" if flags & os.O_WRONLY else "rb")
+
+    def write(self, data: Buffer) -> None:
+        """Write all that is to be shared; called in the other process, and raises as `open`."""
+        with self.open(os.O_WRONLY) as shared:
+            shared.write(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in shared bytes."""
+
+    address: Address
     offset: int
     length: int
 
     def read(self) -> bytes:
-        """What stands there; called in the other process."""
-        with open(self.path, "rb") as shared:
+        """What stands there; called in the other process, and raises as ``Address.open``."""
+        with self.address.open(os.O_RDONLY) as shared:
             shared.seek(self.offset)
             return shared.read(self.length)
 
@@ -56,9 +93,9 @@ class SharedBytes:
         return shared
 
     @property
-    def path(self) -> str:
-        """What another process of the same user opens, as long as this one holds it."""
-        return f"/proc/{os.getpid()}/fd/{self._descriptor}"
+    def address(self) -> Address:
+        """How another process of the same user finds them."""
+        return Address(f"/proc/{os.getpid()}/fd/{self._descriptor}", _identify(self._descriptor))
 
     @property
     def size(self) -> int:
@@ -77,7 +114,7 @@ class SharedBytes:
         for start in range(0, len(view), STEP_BYTES):
             self.append(view[start : start + STEP_BYTES])
             await asyncio.sleep(0)
-        return Place(self.path, offset, len(view))
+        return Place(self.address, offset, len(view))
 
     def iter_pieces(self) -> Iterator[bytes]:
         """Yield them from the first to the last."""
@@ -104,7 +141,6 @@ class SharedBytes:
         self.close()
 
 
-def write_all(path: str, data: Buffer) -> None:
-    """Write what is to be shared; called in the other process."""
-    with open(path, "wb") as shared:
-        shared.write(data)
+def _identify(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino

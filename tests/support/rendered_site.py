@@ -15,7 +15,6 @@ from pydicom.uid import UID
 
 from gateway.errors import ImagingFailed
 from gateway.imaging.rendering.parameters import RenderParameters
-from gateway.imaging.shared_bytes import write_all
 from gateway.services.rendered.facts import InstanceFacts
 from gateway.services.rendered.instance_reader import ReaderLimits
 from gateway.services.rendered.references import list_references
@@ -69,7 +68,7 @@ class FakeWorkers:
             return function(*arguments)
         handover, parameters = arguments
         draw = {make_picture: self._draw, make_animation: self._animate, make_document: self._write}[function]
-        write_all(handover.made, json.dumps(draw(handover, parameters)).encode())
+        handover.made.write(json.dumps(draw(handover, parameters)).encode())
 
     def _draw(self, handover: Handover, parameters: RenderParameters) -> Any:
         [frame] = handover.read_frames()

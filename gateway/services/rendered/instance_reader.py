@@ -220,7 +220,7 @@ class InstanceReader:
                         raise TooLarge("what is held of the frames", self._limits.frames)
                     self._shared.append(data)
                 case FrameEnd():
-                    place = Place(self._shared.path, self._start, self._frame_bytes)
+                    place = Place(self._shared.address, self._start, self._frame_bytes)
                     frames.append(Frame(self._number, self._shared, place))
                     self._start += self._frame_bytes
         return frames

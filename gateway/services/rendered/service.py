@@ -176,7 +176,7 @@ class RenderedService:
         try:
             header = await attributes.extend(call.header)
             frames = tuple(frame.place for frame in call.frames)
-            handover = Handover(made.path, header, frames, call.transfer_syntax_uid, call.frame_number or 0)
+            handover = Handover(made.address, header, frames, call.transfer_syntax_uid, call.frame_number or 0)
             await self._workers.run(call.make, handover, call.parameters)
         except BaseException:
             made.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.imaging.rendering.parameters import FrameSource, RenderParameters
-from gateway.imaging.shared_bytes import Place, write_all
+from gateway.imaging.shared_bytes import Address, Place
 
 __all__ = ["Handover", "find_frames_over", "make_animation", "make_document", "make_picture"]
 
@@ -21,7 +21,7 @@ class Handover:
     Parameters
     ----------
     made
-        Path of the shared bytes to be written.
+        Where it is to be written.
     header
         The attributes, a data set in Explicit VR Little Endian.
     frames
@@ -30,7 +30,7 @@ class Handover:
         Of the only frame; 0 where there are several, or none.
     """
 
-    made: str
+    made: Address
     header: Place
     frames: tuple[Place, ...]
     transfer_syntax_uid: str
@@ -47,7 +47,7 @@ def make_picture(handover: Handover, parameters: RenderParameters) -> None:
 
     [frame] = handover.read_frames()
     source = FrameSource(handover.header.read(), handover.transfer_syntax_uid, frame, handover.frame_number)
-    write_all(handover.made, render_frame(source, parameters).data)
+    handover.made.write(render_frame(source, parameters).data)
 
 
 def make_animation(handover: Handover, parameters: RenderParameters) -> None:
@@ -56,14 +56,14 @@ def make_animation(handover: Handover, parameters: RenderParameters) -> None:
 
     frames = handover.read_frames()
     picture = render_animation(handover.header.read(), handover.transfer_syntax_uid, frames, parameters)
-    write_all(handover.made, picture.data)
+    handover.made.write(picture.data)
 
 
 def make_document(handover: Handover, parameters: RenderParameters) -> None:
     """Render a report, or take out an encapsulated document; raises as ``render_document``."""
     from gateway.imaging.documents.render import render_document
 
-    write_all(handover.made, render_document(handover.header.read(), parameters.media_type))
+    handover.made.write(render_document(handover.header.read(), parameters.media_type))
 
 
 def find_frames_over(header: bytes, instance_uid: str, frame_number: int) -> list[int]:

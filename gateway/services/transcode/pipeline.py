@@ -145,9 +145,9 @@ class FramePipeline:
 
     async def _convert_shared(self, before: SharedBytes) -> ProducedFrame:
         after = SharedBytes()
-        given = Place(before.path, 0, before.size)
+        given = Place(before.address, 0, before.size)
         try:
-            frame = await self._workers.run(convert_shared_frame, self._source, self._target, given, after.path)
+            frame = await self._workers.run(convert_shared_frame, self._source, self._target, given, after.address)
         except BaseException:
             after.close()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.imaging.shared_bytes import PIECE_BYTES, STEP_BYTES, Place, SharedBytes, write_all
+from gateway.imaging.shared_bytes import PIECE_BYTES, STEP_BYTES, Place, SharedBytes
 
 
 def count_descriptors() -> int:
@@ -30,7 +31,7 @@ async def test_much_is_written_in_steps_and_read_in_pieces() -> None:
     data = bytes(range(256)) * (STEP_BYTES * 2 // 256) + b"end"
     shared = SharedBytes()
     shared.append(data[:5])
-    assert await shared.extend(memoryview(data)[5:]) == Place(shared.path, 5, len(data) - 5)
+    assert await shared.extend(memoryview(data)[5:]) == Place(shared.address, 5, len(data) - 5)
     found = list(shared.iter_pieces())
     assert b"".join(found) == data and max(map(len, found)) == PIECE_BYTES
 
@@ -38,26 +39,41 @@ async def test_much_is_written_in_steps_and_read_in_pieces() -> None:
 def test_another_process_reads_and_writes() -> None:
     given, made = SharedBytes.from_bytes(b"ask"), SharedBytes()
     program = (
-        "import sys; from gateway.imaging.shared_bytes import *\n"
-        "write_all(sys.argv[2], Place(sys.argv[1], 1, 2).read() + b'!')"
+        "import pickle, sys; from gateway.imaging.shared_bytes import *\n"
+        "given, made = pickle.load(sys.stdin.buffer)\n"
+        "made.write(Place(given, 1, 2).read() + b'!')"
     )
-    subprocess.run([sys.executable, "-c", program, given.path, made.path], check=True)
+    message = pickle.dumps((given.address, made.address))
+    subprocess.run([sys.executable, "-c", program], input=message, check=True)
     assert made.read() == b"sk!"
 
 
 def test_the_memory_is_given_back() -> None:
     before = count_descriptors()
     shared = SharedBytes.from_bytes(b"x")
-    path = shared.path
+    address = shared.address
     assert count_descriptors() == before + 1
     shared.close()
     shared.close()
     assert count_descriptors() == before
     with pytest.raises(OSError):
-        write_all(path, b"y")
+        address.write(b"y")
     kept = SharedBytes()
     del kept
     assert count_descriptors() == before
+
+
+def test_who_comes_late_touches_nothing_else() -> None:
+    gone = SharedBytes.from_bytes(b"one patient")
+    place = Place(gone.address, 0, 11)
+    gone.close()
+    other = SharedBytes.from_bytes(b"another")
+    assert other.address.path == place.address.path  # the descriptor is used again
+    with pytest.raises(FileNotFoundError):
+        place.address.write(b"x")
+    with pytest.raises(FileNotFoundError):
+        place.read()
+    assert other.read() == b"another"
 
 
 def test_much_memory_is_given_back_in_a_thread() -> None:

@@ -39,7 +39,7 @@ def all_frames(facts: InstanceFacts) -> list[int]:
 
 def join(frames: list[Frame]) -> list[tuple[int, bytes]]:
     """Numbers and content; each frame is in a place of its own."""
-    assert len({frame.place.path for frame in frames}) == len(frames)
+    assert len({frame.place.address.path for frame in frames}) == len(frames)
     return [(frame.number, frame.place.read()) for frame in frames]
 
 
@@ -157,7 +157,7 @@ def test_frames_of_an_animation_are_kept_together_within_the_limit() -> None:
     reader = InstanceReader(CT, EXPLICIT_VR_LE, choose, LIMITS)
     data = make(16)
     frames = reader.feed(data)
-    assert {frame.held.path for frame in frames} == {frame.place.path for frame in frames}
+    assert {frame.held.address.path for frame in frames} == {frame.place.address.path for frame in frames}
     assert frames[0].held is frames[-1].held
     assert [frame.place.read() for frame in frames] == [bytes([number]) * 4 for number in range(1, 17)]
     reader = InstanceReader(CT, EXPLICIT_VR_LE, choose, LIMITS)

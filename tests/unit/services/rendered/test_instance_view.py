@@ -77,6 +77,7 @@ async def test_a_frame_beyond_the_last() -> None:
 
 
 def test_a_call_does_not_show_pixels() -> None:
-    frame = Frame(1, SharedBytes.from_bytes(b"secret"), Place("", 0, 6))
+    shared = SharedBytes.from_bytes(b"secret")
+    frame = Frame(1, shared, Place(shared.address, 0, 6))
     call = PictureCall(PATH, 1, make_picture, b"secret", (frame,), EXPLICIT_VR_LE, RenderParameters())
     assert "secret" not in repr(call)

@@ -36,17 +36,17 @@ async def test_a_picture_is_made_of_what_is_shared() -> None:
     write_dataset(buffer, image)
     given, made = SharedBytes(), SharedBytes()
     header, frame = await given.extend(buffer.getvalue()), await given.extend(b"\0\xff")
-    handover = Handover(made.path, header, (frame,), "1.2.840.10008.1.2.1", 1)
+    handover = Handover(made.address, header, (frame,), "1.2.840.10008.1.2.1", 1)
     make_picture(handover, RenderParameters("image/png"))
     assert np.asarray(Image.open(BytesIO(made.read()))).tolist() == [[0, 255]]
-    make_animation(Handover(made.path, header, (frame, frame), "1.2.840.10008.1.2.1", 0), GIF)
+    make_animation(Handover(made.address, header, (frame, frame), "1.2.840.10008.1.2.1", 0), GIF)
     assert made.read().startswith(b"GIF89a")
 
 
 def test_a_document_that_is_none() -> None:
     given, made = SharedBytes.from_bytes(b""), SharedBytes()
     with pytest.raises(ImagingFailed):
-        make_document(Handover(made.path, Place(given.path, 0, 0), (), "1.2.840.10008.1.2.1", 0), HTML)
+        make_document(Handover(made.address, Place(given.address, 0, 0), (), "1.2.840.10008.1.2.1", 0), HTML)
 
 
 def test_neither_codecs_nor_arrays_are_loaded_to_name_them() -> None:

@@ -16,6 +16,6 @@ def test_frames_are_converted_from_one_into_the_other(shape: tuple[int, int]) ->
     image = draw(shape)
     given, made = SharedBytes.from_bytes(b"before" + image.tobytes()), SharedBytes()
     target = describe(shape, syntax=RLE)
-    frame = convert_shared_frame(describe(shape), target, Place(given.path, 6, image.nbytes), made.path)
+    frame = convert_shared_frame(describe(shape), target, Place(given.address, 6, image.nbytes), made.address)
     assert (frame.data, frame.is_lossy, frame.native_bytes) == (b"", False, image.size)
     assert np.array_equal(decode_cells(target, made.read()).pixels, image)
