@@ -131,6 +131,10 @@ class Association:
             and not self._transport.has_unread
         )
 
+    def look(self) -> None:
+        """Look into the socket, so that `is_clean` knows of what has arrived in this moment."""
+        self._transport.look()
+
     @property
     def has_message(self) -> bool:
         """Whether the next message is here with its whole data set: reading it will not wait."""

@@ -105,6 +105,23 @@ class Transport(asyncio.BufferedProtocol):
             self._transport.resume_reading()
         return chunk
 
+    def look(self) -> None:
+        """Take what is in the socket already, or its end, so that `has_unread` tells of it; with TLS the loop does."""
+        descriptor = -1 if self.has_unread or self._transport is None else open_descriptor(self._transport)
+        if descriptor < 0:
+            return
+        buffer = self._find_free_buffer()
+        try:
+            count = os.readv(descriptor, [buffer])
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0  # broken, which the event loop will meet too
+        if count:
+            self._chunks.append(self._take_filled(buffer, count))
+        else:
+            self._at_end = True
+
     @property
     def has_unread(self) -> bool:
         """Whether the event loop has read something that nobody took, or the end."""

@@ -179,6 +179,8 @@ class StoreOperation:
         turn = self._turn
         if turn is None or turn.done():
             return
+        if may_send:
+            self._association.look()  # some archives close after each answer, and what is sent then is lost
         if may_send and self._association.is_clean:
             self._turn = None
             with suppress(BackendError):  # told by the next write, or by the wait for the answer

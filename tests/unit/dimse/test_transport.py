@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -177,6 +178,30 @@ async def test_an_end_behind_the_last_bytes_is_told_once_they_are_read() -> None
         peer.sendall(b"abc")
         peer.close()
         assert [await transport.read(5) for _ in range(3)] == [b"abc", b"", b""]
+
+
+async def test_looking_finds_what_has_arrived_before_the_event_loop_does() -> None:
+    async with open_pair() as (transport, peer):
+        transport.look()
+        assert not transport.has_unread
+        peer.sendall(b"first")
+        transport.look()
+        assert transport.has_unread
+        peer.sendall(b"second")
+        transport.look()  # one thing unread is enough to know
+        assert [await transport.read(5), await transport.read(5)] == [b"first", b"second"]
+        peer.close()
+        transport.look()
+        assert transport.has_unread and transport.is_closed
+        assert await transport.read(5) == b""
+
+
+async def test_looking_finds_a_broken_connection() -> None:
+    async with open_pair() as (transport, peer):
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        transport.look()
+        assert transport.is_closed
 
 
 async def test_a_slow_reader_stops_the_socket() -> None:

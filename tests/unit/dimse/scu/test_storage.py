@@ -362,6 +362,28 @@ async def test_nothing_is_sent_where_more_than_the_answer_came() -> None:
     assert len(archive.associations[0].messages_received) == 2
 
 
+@pytest.mark.parametrize("how", ["abort", "drop"])
+async def test_nothing_is_sent_to_an_archive_that_ends_with_its_answer(how: str) -> None:
+    async def script(peer: PeerAssociation) -> None:
+        await peer.accept()
+        await peer.respond(await peer.receive(), 0)
+        if how == "abort":
+            await peer.abort()
+        else:
+            peer.drop()
+
+    async with associated(script) as (association, _):
+        async with store(association, make_instance(1), LONG_S) as first:
+            await store_first(association, first)
+            second = first.follow(make_instance(2))
+            assert second is not None
+            await second.write(b"abcd")
+            assert (await first.finish()).status == 0
+            with pytest.raises(NotSent):
+                await second.end()
+        assert not association.is_clean
+
+
 async def test_what_is_withdrawn_leaves_the_association_clean_and_its_place_to_another() -> None:
     async def script(peer: PeerAssociation) -> None:
         await peer.accept()
