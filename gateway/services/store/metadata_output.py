@@ -152,11 +152,19 @@ class InstanceOutput:
 
     def _make_offset_table(self, uri: str, count: int) -> bytes:
         """The Basic Offset Table: filled if all frames are there, and empty otherwise, which is allowed."""
-        frames = [self._parts.find(uri, index) for index in range(count)] if count > 1 else []
-        lengths = [8 + frame.length + frame.length % 2 for frame in frames if frame is not None]
+        frames = self._iter_frames(uri, count) if count > 1 else ()
+        lengths = [8 + frame.length + frame.length % 2 for frame in frames]
         is_filled = len(lengths) == count and not self._instance.has_offset_table and sum(lengths) <= _MAX_LENGTH
         table = b"".join(_sum_up(lengths)) if is_filled else b""
         return pack("<HHI", 0xFFFE, 0xE000, len(table)) + table
+
+    def _iter_frames(self, uri: str, count: int) -> Iterator[BulkPart]:
+        """The frames up to the first that is missing: `count` is only what the metadata states."""
+        for index in range(count):
+            frame = self._parts.find(uri, index)
+            if frame is None:
+                return
+            yield frame
 
     # --- what is arriving ---
 

@@ -77,6 +77,28 @@ async def test_frames_are_written_as_they_come(spool: BulkdataSpool) -> None:
     assert bench.written.endswith(b"\xfe\xff\0\xe0\0\0\0\0" + fragments + b"\xfe\xff\xdd\xe0\0\0\0\0")
 
 
+class CountingParts(BulkdataParts):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def find(self, uri: str, index: int = 0) -> BulkPart | None:
+        self.asked += 1
+        return super().find(uri, index)
+
+
+@pytest.mark.parametrize("location", ["pixels", "pixels/frames/1"])
+async def test_frames_that_are_only_stated_are_not_looked_for(spool: BulkdataSpool, location: str) -> None:
+    bench = Bench(spool, t00280008={"vr": "IS", "Value": [100_000]})
+    parts = CountingParts()
+    bench.parts = parts
+    bench.output = InstanceOutput(bench.instance, parts, spool, is_shared=False)
+    await bench.arrive(location, b"frame0", JPEG_2000)
+    await bench.advance()
+    assert bench.written.endswith(b"\xfe\xff\0\xe0\0\0\0\0\xfe\xff\0\xe0\6\0\0\0frame0")
+    assert parts.asked < 20
+
+
 async def test_shared_values_stay(spool: BulkdataSpool) -> None:
     bench = Bench(spool, is_shared=True)
     await bench.arrive("pixels", PIXELS)
