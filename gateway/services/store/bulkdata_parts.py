@@ -15,7 +15,10 @@ from dataclasses import dataclass, replace
 from gateway.codecs.codestreams import Codestream
 from gateway.codecs.media_types import MediaType
 
-__all__ = ["SENT", "BulkPart", "BulkdataParts"]
+__all__ = ["MAX_URI", "SENT", "BulkPart", "BulkdataParts"]
+
+MAX_URI = 8_192
+"""Most characters of a reference or location; parsers of URIs remember what they were given, however long."""
 
 SENT = -1
 """The `start` of a part whose bytes are not in the spool, or no longer."""

@@ -20,7 +20,7 @@ from gateway.codecs.model_writer import BulkReference, Model, write_model
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
 from gateway.errors import DecodeError
 from gateway.resources import is_valid_uid
-from gateway.services.store.bulkdata_parts import BulkdataParts, BulkPart
+from gateway.services.store.bulkdata_parts import MAX_URI, BulkdataParts, BulkPart
 
 __all__ = ["PIXEL_DATA", "PlannedInstance"]
 
@@ -73,7 +73,7 @@ class PlannedInstance:
         model = {tag.upper(): attribute for tag, attribute in model.items()}
         self.references = [piece for piece in self.pieces if isinstance(piece, BulkReference)]
         self._uids = {tag: _read_uid(model, tag) for tag in UID_NAMES}
-        self._uris = {reference.path: resolve(reference.uri) for reference in self.references}
+        self._uris = {reference.path: resolve(_check_uri(reference)) for reference in self.references}
         self._stated = stated or _first(model, _TRANSFER_SYNTAX)
         self._frames = _read_frames(model)
         self._native_lengths = {tag: _measure_pixels(model, tag, self._frames) for tag in _BITS}
@@ -239,6 +239,12 @@ def _describe(codestream: Codestream | None, syntax: str | None) -> dict[str, An
 
 
 # --- single attributes ---
+
+
+def _check_uri(reference: BulkReference) -> str:
+    if len(reference.uri) > MAX_URI:
+        raise DecodeError(f"a BulkDataURI of more than {MAX_URI} characters", path=reference.path)
+    return reference.uri
 
 
 def _first(model: Model, tag: str) -> Any:

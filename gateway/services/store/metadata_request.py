@@ -28,7 +28,7 @@ from gateway.codecs.native_xml_reader import read_native_xml
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.config import StoreSettings
 from gateway.errors import DecodeError, MalformedBody, TooLarge
-from gateway.services.store.bulkdata_parts import BulkdataParts, BulkPart
+from gateway.services.store.bulkdata_parts import MAX_URI, BulkdataParts, BulkPart
 from gateway.services.store.bulkdata_spool import BulkdataSpool, open_spool
 from gateway.services.store.consumer_images import CONSUMER_TYPES, ConsumerImages
 from gateway.services.store.incoming import BodyEvent, InstanceEvent
@@ -186,6 +186,8 @@ class _MetadataRequest:
         if _is_metadata(media_type, location):
             self._part = _OpenPart("", media_type, 0, document=bytearray())
             return
+        if len(location) > MAX_URI:
+            raise MalformedBody(f"a Content-Location of more than {MAX_URI} characters")
         if not location:
             raise MalformedBody("a part that is neither metadata nor has a Content-Location")
         part = self._part = _OpenPart(self._resolve(location), media_type, self._spool.end)

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.codecs.media_types import parse_media_type
 from gateway.errors import DecodeError
-from gateway.services.store.bulkdata_parts import BulkdataParts, BulkPart
+from gateway.services.store.bulkdata_parts import MAX_URI, BulkdataParts, BulkPart
 from gateway.services.store.metadata_instance import PlannedInstance
 from tests.unit.services.store.test_metadata_request import J, model, ui, us
 
@@ -75,6 +75,20 @@ def test_references_and_how_many_parts_they_need() -> None:
     assert instance.find_length(inner) is None
     assert [instance.count_parts(outer, part(kind)) for kind in (OCTETS, JPEG_2000, "video/mpeg")] == [1, 7, 1]
     assert instance.count_parts(inner, part(JPEG_2000)) == 1
+
+
+def test_long_references_are_refused_before_they_are_resolved() -> None:
+    resolved: list[str] = []
+
+    def resolve(uri: str) -> str:
+        resolved.append(uri)
+        return uri
+
+    longest = "a" * MAX_URI
+    PlannedInstance(model(1, {"vr": "OW", "BulkDataURI": longest}), None, resolve)
+    with pytest.raises(DecodeError, match="more than 8192 characters") as caught:
+        PlannedInstance(model(1, {"vr": "OW", "BulkDataURI": longest + "a"}), None, resolve)
+    assert caught.value.path == "7FE00010" and resolved == [longest]
 
 
 def test_ready_when_the_pixel_data_shows_its_syntax() -> None:

@@ -473,6 +473,8 @@ MALFORMED: list[tuple[str, bytes]] = [
         "Big Endian",
         Upload([model()], [Bulk("pixels", PIXELS)]).body(parameters="; transfer-syntax=1.2.840.10008.1.2.2"),
     ),
+    ("BulkDataURI of more than 8192", Upload([model(1, {"vr": "OW", "BulkDataURI": "a" * 9_000})]).body()),
+    ("Content-Location of more than 8192", Upload([model()], [Bulk("a" * 8_193, PIXELS)]).body()),
     ("Content-Type", Upload([model()], [Bulk("pixels", PIXELS, "nonsense")]).body()),
     ("instance 2", make_body([(JSON, json.dumps([model(2), {**model(), "00280010": us(-1)}]).encode())])),
     ("00280010", make_body([(JSON, json.dumps([{**model(), "00280010": us(-1)}]).encode())])),
