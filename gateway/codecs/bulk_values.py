@@ -15,7 +15,7 @@ from gateway.codecs import Buffer
 from gateway.codecs.data_set_encoder import is_left_out
 from gateway.codecs.frame_assembler import PIXEL_DATA, FrameAssembler, PixelHeader, is_gathered
 from gateway.codecs.frame_events import FrameChunk, FrameEnd, FrameEvent, FrameStart
-from gateway.codecs.json_values import BULK_VRS, has_unwritable_number
+from gateway.codecs.json_values import BULK_VRS, has_unwritable_number, stays_inline
 from gateway.codecs.tokens import (
     Element,
     EncapsulatedEnd,
@@ -136,13 +136,13 @@ class BulkValues:
 
     def _gathers(self, tag: int, vr: str, length: int) -> bool:
         return is_gathered(tag, vr, length) or (
-            vr in BULK_VRS and tag not in PIXEL_DATA and length <= self._inline_bytes
+            vr in BULK_VRS and tag not in PIXEL_DATA and stays_inline(vr, length, self._inline_bytes)
         )
 
     def _is_bulk(self, tag: int, vr: str, length: int) -> bool:
         if tag in PIXEL_DATA and not self._open:
             return length > 0
-        return not self._pixels_only and vr in BULK_VRS and length > self._inline_bytes and not is_left_out(tag)
+        return not self._pixels_only and not stays_inline(vr, length, self._inline_bytes) and not is_left_out(tag)
 
     def _path(self, tag: int) -> str:
         return "".join([*(f"{outer:08X}/{number}/" for outer, number in self._open), f"{tag:08X}"])

@@ -19,7 +19,7 @@ from gateway.codecs.charset import decode_text, find_encodings
 from gateway.codecs.element_headers import find_element_end
 from gateway.codecs.fragment_memo import HEADER_LENGTH, MAX_RECALLED, Context, Form, Fragment, FragmentMemo
 from gateway.codecs.inflate import Inflater
-from gateway.codecs.json_values import BULK_VRS, has_unwritable_number, read_value
+from gateway.codecs.json_values import BULK_VRS, has_unwritable_number, read_value, stays_inline
 from gateway.codecs.levels import is_noted
 from gateway.codecs.scanner import Scanner
 from gateway.codecs.transfer_syntax import get_transfer_syntax
@@ -336,7 +336,7 @@ class DataSetEncoder(Scanner):
             return True
         if tag in _PIXEL_DATA and not self._outer:
             return not length
-        return length <= self._inline_limit
+        return stays_inline(vr, length, self._inline_limit)
 
     def _add_element(self, tag: int, vr: str, value: bytes) -> None:
         opened = self._open

@@ -18,13 +18,16 @@ from typing import Any
 
 from gateway.codecs.charset import decode_text
 
-__all__ = ["BULK_VRS", "INLINE_VRS", "has_unwritable_number", "read_value"]
+__all__ = ["BULK_VRS", "INLINE_VRS", "has_unwritable_number", "read_value", "stays_inline"]
 
 INLINE_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 """VRs whose value is InlineBinary (PS3.18 Table F.2.3-1)."""
 
 BULK_VRS = INLINE_VRS | frozenset("DS FD FL IS LT SL SS ST SV UC UL US UT UV".split())
 """VRs whose value field may be replaced by a BulkDataURI (PS3.18 §10.4.3.3.2)."""
+
+_TEXT_VRS = frozenset({"LT", "ST", "UC", "UT"})
+_MAX_INLINE_TEXT = 4 * 1024 * 1024
 
 JsonValue = Any
 """A member of Value: str, int, float, dict (PN group, item) or None."""
@@ -65,6 +68,14 @@ def read_value(vr: str, raw: bytes, encodings: tuple[str, ...]) -> dict[str, Any
         return {"vr": vr, "InlineBinary": b64encode(raw).decode("ascii")} if raw else {"vr": vr}
     values = read(raw, vr, encodings) if raw else []
     return {"vr": vr, "Value": values} if values and values != _ONLY_EMPTY else {"vr": vr}
+
+
+def stays_inline(vr: str, length: int, limit: int) -> bool:
+    """Whether metadata hold a value of `length` bytes themselves, where `limit` is that for bulk values.
+
+    Text does up to 4 MiB: bulk data is in the character set of the data set, which metadata in UTF-8 no longer name.
+    """
+    return vr not in BULK_VRS or length <= (_MAX_INLINE_TEXT if vr in _TEXT_VRS else limit)
 
 
 def has_unwritable_number(vr: str, raw: bytes) -> bool:

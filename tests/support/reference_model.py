@@ -69,7 +69,8 @@ class _ModelReader(Scanner):
     def _wants(self, tag: int, vr: str, length: int) -> bool:
         if self._uri is None or vr not in BULK_VRS or not length:
             return True
-        return length <= self._inline_limit and not (tag in _PIXEL_DATA and len(self._open) == 1)
+        limit = 4 << 20 if vr in ("LT", "ST", "UC", "UT") else self._inline_limit
+        return length <= limit and not (tag in _PIXEL_DATA and len(self._open) == 1)
 
     def _add_element(self, tag: int, vr: str, value: bytes) -> None:
         opened = self._open[-1]

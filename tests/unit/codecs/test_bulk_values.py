@@ -91,7 +91,6 @@ COMPRESSED = (
 @pytest.mark.parametrize("size", [1, 7, 65536])
 def test_what_is_bulk_comes_under_its_path(size: int) -> None:
     assert take(NATIVE, size=size) == [
-        ("00082112", None, LONG),
         ("00281201", None, LONG),
         ("00409225", None, bytes.fromhex("000000000000f87f")),
         ("54000100/2/54001010", None, LONG),

@@ -178,7 +178,7 @@ def test_tags_ascend_and_foreign_groups_are_left_out() -> None:
     assert model["00080060"]["Value"] == ["MR"]
 
 
-@pytest.mark.parametrize("vr", ["OB", "OW", "UN", "FD", "US", "DS", "IS", "UT", "LT", "ST", "UC"])
+@pytest.mark.parametrize("vr", ["OB", "OW", "UN", "FD", "US", "DS", "IS"])
 def test_long_values_of_some_vrs_are_bulk(vr: str) -> None:
     value = b"1\\" * 600
     model = _metadata(_element(0x00091010, vr, value) + _sequence(0x00400275, _element(0x00091010, vr, value)))
@@ -186,9 +186,18 @@ def test_long_values_of_some_vrs_are_bulk(vr: str) -> None:
     assert model["00400275"]["Value"] == [{"00091010": {"vr": vr, "BulkDataURI": _uri("00400275/1/00091010")}}]
 
 
-@pytest.mark.parametrize("vr", ["LO", "PN", "UI", "SH", "CS", "AT", "UR"])
+@pytest.mark.parametrize("vr", ["LO", "PN", "UI", "SH", "CS", "AT", "UR", "UT", "LT", "ST", "UC"])
 def test_long_values_of_other_vrs_stay(vr: str) -> None:
     assert "Value" in _metadata(_element(0x00091010, vr, b"1\\" * 600))["00091010"]
+
+
+def test_long_text_is_written_in_the_character_set_that_metadata_name() -> None:
+    text = "ä" * 5_000
+    model = _metadata(_element(0x00080005, "CS", b"ISO_IR 100") + _element(0x0040A160, "UT", text.encode("latin-1")))
+    assert model["00080005"]["Value"] == ["ISO_IR 192"]
+    assert model["0040A160"] == {"vr": "UT", "Value": [text]}
+    longer = _metadata(_element(0x0040A160, "UT", b"x" * (4 * 1024 * 1024 + 2)))
+    assert longer["0040A160"] == {"vr": "UT", "BulkDataURI": _uri("0040A160")}
 
 
 def test_values_up_to_the_limit_are_inline() -> None:

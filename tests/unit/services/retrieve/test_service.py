@@ -199,7 +199,7 @@ async def test_an_archive_that_stalls_is_given_up_after_the_limit(tmp_path: Path
 
 
 async def test_a_busy_pool_is_no_reason_to_try_other_forms(tmp_path: Path) -> None:
-    async with open_site(tmp_path, retrieve="c-get", max_associations=1, pool_timeout_s=0.05) as site:
+    async with open_site(tmp_path, retrieve="c-get", max_associations=1, pool_timeout_s=0.5) as site:
         async with site.retrieve.open_instances(SERIES, AS_STORED):
             with pytest.raises(PoolTimeout):
                 await take(site, SERIES)

@@ -81,13 +81,13 @@ async def test_values_that_look_like_what_is_put_in_stay_as_they_are() -> None:
         "1.2.3",
         ImageComments="\u00ff \ufffd address- \\xff",
         SpecificCharacterSet="ISO_IR 192",
-        LongCodeValue="y" * 2_000,
+        EncapsulatedDocument=bytes(2_000),
     )
     document, _ = await TemplateReader(ARCHIVE).read(_Whole(EXPLICIT_VR_LE, encode_model(odd)))
     for url in ("http://a/dicomweb", "http://b:1/x"):
         model = orjson.loads(render_json([document], url))
         assert model["00204000"]["Value"] == ["\u00ff \ufffd address- \\xff"]
-        assert model["00080119"]["BulkDataURI"] == f"{url}{PATH.url_path}/bulkdata/00080119"
+        assert model["00420011"]["BulkDataURI"] == f"{url}{PATH.url_path}/bulkdata/00420011"
 
 
 def test_several_with_commas_between_them() -> None:

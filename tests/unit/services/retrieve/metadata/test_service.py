@@ -49,7 +49,7 @@ by_cache = pytest.mark.parametrize("keeps", [False, True], ids=["passing", "kept
 @pytest.mark.parametrize("method", METHODS)
 async def test_every_attribute_and_bulk_values_by_reference(tmp_path: Path, method: str, keeps: bool) -> None:
     async with open_site(tmp_path, retrieve=method) as site:
-        long = make_instance("1.2.1.1.9", TextValue="x" * (INLINE_BYTES + 2))
+        long = make_instance("1.2.1.1.9", TextValue="x" * (INLINE_BYTES + 2), EncapsulatedDocument=bytes(INLINE_BYTES + 2))
         site.sandbox.index.add_file(save(long, tmp_path / "files"))
         models = await read(site, STUDY, keeps=keeps)
         await site.check_clean()
@@ -57,7 +57,8 @@ async def test_every_attribute_and_bulk_values_by_reference(tmp_path: Path, meth
     model = models["1.2.1.1.9"]
     bulk = f"{URL}/studies/1.2.1/series/1.2.1.1/instances/1.2.1.1.9/bulkdata/"
     assert model["7FE00010"]["BulkDataURI"] == bulk + "7FE00010"
-    assert model["0040A160"] == {"vr": "UT", "BulkDataURI": bulk + "0040A160"}
+    assert model["00420011"] == {"vr": "OB", "BulkDataURI": bulk + "00420011"}
+    assert model["0040A160"] == {"vr": "UT", "Value": ["x" * (INLINE_BYTES + 2)]}
     assert model["00280010"] == {"vr": "US", "Value": [8]}
 
 
