@@ -158,13 +158,13 @@ class RenderedService:
         if request.state is not None:
             parameters = replace(request.parameters, presentation_state=await self._fetch_state(request.state))
             request = replace(request, parameters=parameters, state=None)
-        over = None if request.segmentation is None else await self._open_segmentation(request.segmentation)
+        overlay = await self._fetch_overlay(request)
         view: InstanceView | None = None
         async with self._retrieve.open_instances(request.path, AS_STORED) as instances:
             async for instance in instances:
                 view = InstanceView(instance, request, self._limits, self._retrieve.association_cost)
                 async for call in view.iter_calls():
-                    yield partial(self._perform, call) if over is None else partial(self._perform_over, call, over)
+                    yield partial(self._perform, call if overlay is None else overlay.lay_over(call))
                 if view.is_cut:
                     break
         if view is not None and view.facts is not None and view.facts.category is Category.PRESENTATION_STATE:
@@ -187,27 +187,27 @@ class RenderedService:
 
     # --- segmentations over images ---
 
-    async def _open_segmentation(self, path: ResourcePath) -> _Segmentation:
+    async def _fetch_overlay(self, request: RenderRequest) -> _Overlay | None:
+        """Fetch what lies over the frames to be shown, before they are: two associations are never held at a time."""
+        if request.segmentation is None:
+            return None
+        segmentation = await self._fetch_segmentation(request.segmentation)
+        header = bytes(segmentation.header)
+        drawn_on = await self._workers.run(find_frames_over, header, request.path.instance or "", request.frames)
+        if not drawn_on:
+            return None
+        gathered = await self._gather(request.segmentation, lambda _: tuple(drawn_on))
+        frames = tuple((frame, drawn_on[frame.number]) for frame in gathered.frames)
+        return _Overlay(header, gathered.transfer_syntax_uid, frames)
+
+    async def _fetch_segmentation(self, path: ResourcePath) -> _Gathered:
         try:
             gathered = await self._gather(path, lambda _: ())
         except UnknownResource as error:
             raise BadParameter("segmentationUID", "there is no such segmentation") from error
         if gathered.facts.sop_class_uid not in SEGMENTATIONS:
             raise BadParameter("segmentationUID", "is no segmentation")
-        return _Segmentation(path, bytes(gathered.header))
-
-    async def _perform_over(self, call: PictureCall, segmentation: _Segmentation) -> Picture:
-        """Fetch the frames that lie over the one to be shown, and render both."""
-        instance, number = call.path.instance or "", call.frame_number or 1
-        numbers = await self._workers.run(find_frames_over, segmentation.header, instance, number)
-        if numbers:
-            gathered = await self._gather(segmentation.path, lambda _: numbers)
-            sources = tuple(
-                FrameSource(segmentation.header, gathered.transfer_syntax_uid, frame.place.read(), frame.number)
-                for frame in gathered.frames
-            )
-            call = replace(call, parameters=replace(call.parameters, segmentations=sources))
-        return await self._perform(call)
+        return gathered
 
     # --- presentation states ---
 
@@ -257,9 +257,21 @@ class RenderedService:
 
 
 @dataclass(frozen=True, slots=True)
-class _Segmentation:
-    path: ResourcePath
+class _Overlay:
+    """Frames of a segmentation, each with the frames of the image it was drawn on, none for all of them."""
+
     header: bytes
+    transfer_syntax_uid: str
+    frames: tuple[tuple[Frame, frozenset[int]], ...]
+
+    def lay_over(self, call: PictureCall) -> PictureCall:
+        number = call.frame_number or 1
+        sources = tuple(
+            FrameSource(self.header, self.transfer_syntax_uid, frame.place.read(), frame.number)
+            for frame, drawn_on in self.frames
+            if not drawn_on or number in drawn_on
+        )
+        return replace(call, parameters=replace(call.parameters, segmentations=sources))
 
 
 @dataclass(frozen=True, slots=True)

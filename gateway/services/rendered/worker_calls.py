@@ -6,10 +6,15 @@ strangers runs in it. ``service.py`` passes these functions to ``ImagingWorkers.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gateway.imaging.rendering.parameters import FrameSource, RenderParameters
 from gateway.imaging.shared_bytes import Address, Place
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 __all__ = ["Handover", "find_frames_over", "make_animation", "make_document", "make_picture"]
 
@@ -66,8 +71,52 @@ def make_document(handover: Handover, parameters: RenderParameters) -> None:
     handover.made.write(render_document(handover.header.read(), parameters.media_type))
 
 
-def find_frames_over(header: bytes, instance_uid: str, frame_number: int) -> list[int]:
-    """Which frames of a segmentation lie over a frame of an image; as ``find_segmentation_frames``."""
-    from gateway.imaging.rendering.segmentation import find_segmentation_frames
+def find_frames_over(header: bytes, instance_uid: str, frame_numbers: Collection[int]) -> dict[int, frozenset[int]]:
+    """Which frames of a segmentation were drawn on frames of an image (PS3.3 §C.7.6.16.2.6).
 
-    return find_segmentation_frames(header, instance_uid, frame_number)
+    Parameters
+    ----------
+    header
+        Of the segmentation.
+    instance_uid
+        SOP Instance UID of the image.
+    frame_numbers
+        Of the image, from 1; none for all of them.
+
+    Returns
+    -------
+    dict
+        Numbers of its frames, ascending, each with the frames of the image it was drawn on, none for all of them.
+
+    Raises
+    ------
+    ImagingFailed
+        The header cannot be read.
+    """
+    from gateway.imaging.rendering.attributes import get_items, read_header
+
+    data_set = read_header(header)
+    shared = get_items(data_set, "SharedFunctionalGroupsSequence")[:1]
+    over = {}
+    for number, group in enumerate(get_items(data_set, "PerFrameFunctionalGroupsSequence"), 1):
+        drawn_on = _find_drawn_on((group, *shared), instance_uid)
+        if drawn_on is not None and (not drawn_on or not frame_numbers or not drawn_on.isdisjoint(frame_numbers)):
+            over[number] = drawn_on
+    return over
+
+
+def _find_drawn_on(groups: Iterable[Dataset], instance_uid: str) -> frozenset[int] | None:
+    """The frames of an image that the first derivation of `groups` names, empty for all; None if it names another."""
+    from gateway.imaging.rendering.attributes import get_items, get_numbers, get_text
+
+    derivations = (item for group in groups for item in get_items(group, "DerivationImageSequence")[:1])
+    derivation = next(derivations, None)
+    sources = [] if derivation is None else get_items(derivation, "SourceImageSequence")
+    named = [
+        get_numbers(source, "ReferencedFrameNumber")
+        for source in sources
+        if get_text(source, "ReferencedSOPInstanceUID") == instance_uid
+    ]
+    if not named:
+        return None
+    return frozenset(int(number) for numbers in named for number in numbers) if all(named) else frozenset()

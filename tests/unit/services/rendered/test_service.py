@@ -301,6 +301,30 @@ async def test_a_segmentation_lies_over_the_images_it_was_drawn_on(tmp_path: Pat
         await site.site.check_clean()
 
 
+def add_drawing(site: RenderedSite, *drawn_on: list[int]) -> ResourcePath:
+    """A segmentation with a frame for each of the lists of frames of the loop that it was drawn on; its path."""
+    groups = make_groups(*[LOOP.instance or ""] * len(drawn_on))
+    for group, numbers in zip(groups, drawn_on, strict=True):
+        if numbers:
+            group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber = numbers
+    data = b"".join(bytes([number]) * 64 for number in range(1, len(groups) + 1))
+    frames = {"NumberOfFrames": len(groups), "BitsAllocated": 8, "PixelData": data}
+    site.add("1.2.5.3.1", SOPClassUID=SEG, Modality="SEG", PerFrameFunctionalGroupsSequence=groups, **frames)
+    return ResourcePath("1.2.5", "1.2.5.3", "1.2.5.3.1")
+
+
+@pytest.mark.parametrize("frames", [(), (1, 2, 3, 4, 5), (2, 4)])
+async def test_a_segmentation_over_many_frames_takes_one_association(tmp_path: Path, frames: tuple[int, ...]) -> None:
+    async with open_rendered_site(tmp_path, max_associations=1, pool_timeout_s=1) as site:
+        add_loop(site)
+        over = add_drawing(site, [2], [], [4, 5], [3])
+        shown = tell(await collect(site, RenderRequest(LOOP, EACH, frames=frames, segmentation=over)))
+        drawn = {one["frame"]: [number for _, number, _ in one["over"]] for one in shown}
+        expected = {1: [2], 2: [1, 2], 3: [2, 4], 4: [2, 3], 5: [2, 3]}
+        assert drawn == {number: expected[number] for number in frames or expected}
+        await site.site.check_clean()
+
+
 # --- leaving and failing ---
 
 

@@ -17,9 +17,22 @@ from pydicom.filewriter import write_dataset
 from gateway.errors import ImagingFailed
 from gateway.imaging.rendering.parameters import RenderParameters
 from gateway.imaging.shared_bytes import Place, SharedBytes
-from gateway.services.rendered.worker_calls import Handover, make_animation, make_document, make_picture
+from gateway.services.rendered.worker_calls import (
+    Handover,
+    find_frames_over,
+    make_animation,
+    make_document,
+    make_picture,
+)
 
 GIF, HTML = RenderParameters("image/gif"), RenderParameters("text/html")
+
+
+def encode(data_set: Dataset) -> bytes:
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, data_set)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("function", [make_animation, make_document, make_picture])
@@ -31,11 +44,8 @@ async def test_a_picture_is_made_of_what_is_shared() -> None:
     image = Dataset()
     image.Rows, image.Columns, image.BitsAllocated, image.SamplesPerPixel = 1, 2, 8, 1
     image.PhotometricInterpretation, image.PixelRepresentation = "MONOCHROME2", 0
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
-    write_dataset(buffer, image)
     given, made = SharedBytes(), SharedBytes()
-    header, frame = await given.extend(buffer.getvalue()), await given.extend(b"\0\xff")
+    header, frame = await given.extend(encode(image)), await given.extend(b"\0\xff")
     handover = Handover(made.address, header, (frame,), "1.2.840.10008.1.2.1", 1)
     make_picture(handover, RenderParameters("image/png"))
     assert np.asarray(Image.open(BytesIO(made.read()))).tolist() == [[0, 255]]
@@ -47,6 +57,41 @@ def test_a_document_that_is_none() -> None:
     given, made = SharedBytes.from_bytes(b""), SharedBytes()
     with pytest.raises(ImagingFailed):
         make_document(Handover(made.address, Place(given.address, 0, 0), (), "1.2.840.10008.1.2.1", 0), HTML)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ((), {1: {2}, 2: set(), 4: {1, 3}, 5: set(), 6: {7}}),
+        ((1, 2), {1: {2}, 2: set(), 4: {1, 3}, 5: set()}),
+        ((5,), {2: set(), 5: set()}),
+    ],
+)
+def test_frames_of_a_segmentation_and_what_they_were_drawn_on(asked: tuple[int, ...], expected: object) -> None:
+    def derive(*sources: tuple[str, list[int]]) -> Dataset:
+        group, derivation = Dataset(), Dataset()
+        derivation.SourceImageSequence = []
+        for uid, frames in sources:
+            source = Dataset()
+            source.ReferencedSOPInstanceUID = uid
+            if frames:
+                source.ReferencedFrameNumber = frames
+            derivation.SourceImageSequence.append(source)
+        group.DerivationImageSequence = [derivation]
+        return group
+
+    segmentation = Dataset()
+    segmentation.PerFrameFunctionalGroupsSequence = [
+        derive(("1.1", [2]), ("1.2", [5])),
+        derive(("1.1", [])),
+        derive(("1.2", [])),
+        derive(("1.1", [3]), ("1.1", [1])),
+        derive(("1.1", [3]), ("1.1", [])),
+        Dataset(),  # what is shared counts
+    ]
+    segmentation.SharedFunctionalGroupsSequence = [derive(("1.1", [7]))]
+    assert find_frames_over(encode(segmentation), "1.1", asked) == expected
+    assert find_frames_over(encode(segmentation), "1.9", asked) == {}
 
 
 def test_neither_codecs_nor_arrays_are_loaded_to_name_them() -> None:
