@@ -59,13 +59,20 @@ async def open_commitment(pool: Pool, take: TakeEvent, *, timeout: float) -> Asy
 
 
 class CommitmentExchange:
-    """Requests and results on one association; made by `open_commitment`."""
+    """Requests and results on one association; made by `open_commitment`.
+
+    Attributes
+    ----------
+    has_asked : bool
+        Whether a request has been sent whole: the archive may act on it, even if its answer never comes.
+    """
 
     def __init__(self, association: Association, context: AcceptedContext, take: TakeEvent, timeout: float) -> None:
         self._association = association
         self._context = context
         self._take = take
         self._timeout = timeout
+        self.has_asked = False
 
     async def request(self, encode: Callable[[str], bytes]) -> None:
         """Send N-ACTION-RQ and wait for its answer; success means that the archive will look, no more.
@@ -94,6 +101,7 @@ class CommitmentExchange:
         )
         association.begin_operation()
         await association.send(self._context.context_id, request, encode(self._context.transfer_syntax))
+        self.has_asked = True
         answer = await self._await_answer(message_id)
         association.end_operation()
         if answer.status != SUCCESS:

@@ -19,6 +19,7 @@ import structlog
 from gateway.codecs.identifier import encode_identifier
 from gateway.config import CommitmentSettings
 from gateway.dimse.archive import Archive
+from gateway.dimse.scu.commitment import CommitmentExchange
 from gateway.errors import BackendError, DimseStatusError, ResultGone, UnknownResource
 from gateway.services.commitment.modules import Outcome, Reference, describe_request
 from gateway.services.commitment.results import CommitmentResults
@@ -67,7 +68,8 @@ class CommitmentService:
         Returns
         -------
         list of Outcome or None
-            In the order of `references`; None while the archive has not told of all.
+            In the order of `references`; None while the archive has not told of all, and where it has not answered
+            the request, since it may act on it all the same.
 
         Raises
         ------
@@ -170,6 +172,7 @@ class CommitmentService:
     ) -> None:
         """Send the requests, then listen for a while; `asked` is told how the asking went."""
         done = self._results.watch(uid)
+        exchange: CommitmentExchange | None = None
         try:
             async with self._archive.open_commitment(self._results.take) as exchange:
                 for asked_as, portion in self._divide(references, names):
@@ -181,8 +184,8 @@ class CommitmentService:
                 await exchange.await_results(done.is_set, timeout=self.settings.same_association_s)
         except BackendError as error:
             if not asked.done():
-                await self._note_failure(uid, error, is_repeated=is_repeated)
-                _settle(asked, error)
+                may_act = exchange is not None and exchange.has_asked
+                _settle(asked, await self._note_failure(uid, error, may_act=may_act, is_repeated=is_repeated))
         finally:
             _settle(asked, ResultGone("the gateway is shutting down"))
             self._results.unwatch(uid, done)
@@ -195,14 +198,23 @@ class CommitmentService:
             return list(zip(names, portions, strict=True))
         return [(f"2.25.{uuid.uuid4().int}", portion) for portion in portions]
 
-    async def _note_failure(self, uid: str, error: BackendError, *, is_repeated: bool) -> None:
-        _log.info("commitment_not_asked", backend=self._archive.name, error=type(error).__name__)
+    async def _note_failure(
+        self, uid: str, error: BackendError, *, may_act: bool, is_repeated: bool
+    ) -> BackendError | None:
+        """Write how far the asking went; gives what to tell the client, None where the result is there or may come."""
+        refused = isinstance(error, DimseStatusError)
+        event = "commitment_not_answered" if may_act and not refused else "commitment_not_asked"
+        _log.info(event, backend=self._archive.name, error=type(error).__name__)
+        if may_act and not refused:
+            await self._transactions.set_state(uid, TransactionState.WAITING)
+            return None
         if is_repeated:
-            return  # it stays as it is, and is asked again later
-        if isinstance(error, DimseStatusError):
-            await self._transactions.set_state(uid, TransactionState.REFUSED)
+            return error  # it stays as it is, and is asked again later
+        if refused:
+            is_over = await self._transactions.set_state(uid, TransactionState.REFUSED)
         else:
-            await self._transactions.remove(uid)
+            is_over = await self._transactions.remove(uid)
+        return error if is_over else None
 
 
 def _make_promise() -> asyncio.Future[None]:

@@ -53,6 +53,9 @@ class TransactionState(Enum):
     """The result was kept for as long as configured."""
 
 
+_OPEN = (TransactionState.ASKING.value, TransactionState.WAITING.value)
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """A transaction as it stood when it was read; times in seconds since 1970."""
@@ -151,25 +154,37 @@ class TransactionStore:
 
         await self._run(self._atomically(insert))
 
-    async def set_state(self, uid: str, state: TransactionState) -> None:
-        """Change the state; a transaction that is done stays so, since results may overtake our own knowledge."""
+    async def set_state(self, uid: str, state: TransactionState) -> bool:
+        """Change the state, and tell whether it was changed.
 
-        def update(database: sqlite3.Connection) -> None:
-            database.execute(
-                "UPDATE transactions SET state = ?, changed = ? WHERE uid = ? AND state != ?",
-                (state.value, self._now(), uid, TransactionState.DONE.value),
-            )
+        Only while the archive is asked or waited for: one that is done stays so, since results may overtake our own
+        knowledge.
+        """
 
-        await self._run(self._atomically(update))
+        def update(database: sqlite3.Connection) -> bool:
+            query = "UPDATE transactions SET state = ?, changed = ? WHERE uid = ? AND state IN (?, ?)"
+            return database.execute(query, (state.value, self._now(), uid, *_OPEN)).rowcount > 0
 
-    async def remove(self, uid: str) -> None:
-        """Forget a transaction that the archive never heard of, so that its UID may be used again."""
+        return await self._run(self._atomically(update))
 
-        def delete(database: sqlite3.Connection) -> None:
-            for table in ("transactions", "instances", "requests"):
+    async def remove(self, uid: str) -> bool:
+        """Forget a transaction that the archive never heard of, so that its UID may be used again.
+
+        Returns
+        -------
+        bool
+            Whether it is forgotten now; one with a result stays.
+        """
+
+        def delete(database: sqlite3.Connection) -> bool:
+            query = "DELETE FROM transactions WHERE uid = ? AND state IN (?, ?)"
+            if not database.execute(query, (uid, *_OPEN)).rowcount:
+                return False
+            for table in ("instances", "requests"):
                 database.execute(f"DELETE FROM {table} WHERE uid = ?", (uid,))
+            return True
 
-        await self._run(self._atomically(delete))
+        return await self._run(self._atomically(delete))
 
     async def find(self, uid: str) -> Transaction | None:
         """The transaction with that UID, None if there is none."""

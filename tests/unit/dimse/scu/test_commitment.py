@@ -149,4 +149,8 @@ async def test_silence_an_end_and_an_answer_to_something_else() -> None:
     for script, error in expected:
         with pytest.raises(error):
             async with exchanging(script, timeout=0.1) as it:
-                await it.exchange.request(encode_nothing)
+                assert not it.exchange.has_asked
+                try:
+                    await it.exchange.request(encode_nothing)
+                finally:
+                    assert it.exchange.has_asked

@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from gateway.codecs.identifier import encode_identifier
 from gateway.config import BackendSettings, CommitmentSettings, DimseSettings, GatewaySettings
 from gateway.dimse.application_entity import run_application_entity
+from gateway.dimse.commands import Command, CommandField
+from gateway.dimse.event_reports import EventReport
+from gateway.dimse.uids import QR_TRANSFER_SYNTAXES, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 from gateway.errors import (
     ConflictingRequest,
     ConnectFailed,
@@ -22,12 +26,13 @@ from gateway.errors import (
     UnknownResource,
 )
 from gateway.sandbox import Behaviour, CommitmentAnswer, SandboxArchive
-from gateway.services.commitment.modules import Outcome, Reference
+from gateway.services.commitment.modules import Outcome, Reference, describe_request
 from gateway.services.commitment.results import CommitmentResults
 from gateway.services.commitment.service import CommitmentService
 from gateway.services.commitment.transactions import TransactionState, TransactionStore
 from gateway.tasks import running_tasks
 from tests.support.cancellation import settle
+from tests.support.scripted_peer import Message, PeerAssociation, Script, ScriptedPeer
 from tests.unit.sandbox.conftest import CT, make_instance, save
 
 HELD = [Reference(CT, "1.2.1.1.1"), Reference(CT, "1.2.1.1.2")]
@@ -202,3 +207,106 @@ async def test_a_transaction_of_another_backend_is_unknown(tmp_path: Path) -> No
         await site.store.set_state("1.9", TransactionState.WAITING)
         with pytest.raises(UnknownResource):
             await site.service.check("1.9")
+
+
+# --- archives that break off ---
+
+
+@dataclass(slots=True)
+class ScriptedSite:
+    """The service before an archive that follows a script, and where results come in."""
+
+    service: CommitmentService
+    store: TransactionStore
+    results: CommitmentResults
+    late_s: list[float]
+
+
+@asynccontextmanager
+async def open_scripted_site(script: Script, **settings: Any) -> AsyncIterator[ScriptedSite]:
+    late_s = [0.0]
+
+    def now() -> float:
+        return 1_000_000.0 + late_s[0]
+
+    store = TransactionStore(now=now)
+    results = CommitmentResults(store, {"main": "ARCHIVE"})
+    async with ScriptedPeer(script) as archive:
+        backend = BackendSettings(ae_title="ARCHIVE", host="127.0.0.1", port=archive.port, response_timeout_s=0.1)
+        gateway = GatewaySettings(dimse=DimseSettings(listen="127.0.0.1:0"), backends={"main": backend})
+        async with run_application_entity(gateway, take_event=results.take) as entity:
+            quick = CommitmentSettings(**{"wait_s": 0, "same_association_s": 0.05} | settings)
+            yield ScriptedSite(
+                CommitmentService(entity.archives["main"], store, results, quick, now=now), store, results, late_s
+            )
+            await settle(lambda: not [name for name in running_tasks() if "commitment" in name])
+    await store.close()
+
+
+RESULT = encode_identifier(dict(describe_request("1.9", HELD)), QR_TRANSFER_SYNTAXES[0])
+
+
+async def report_all(peer: PeerAssociation, request: Message) -> None:
+    """Report on the association of the request, before its answer, that all is committed."""
+    event = Command(
+        command_field=CommandField.N_EVENT_REPORT_RQ,
+        message_id=7,
+        affected_sop_class_uid=STORAGE_COMMITMENT,
+        affected_sop_instance_uid=STORAGE_COMMITMENT_INSTANCE,
+        event_type_id=1,
+        has_data_set=True,
+    )
+    await peer.send(request.context_id, event, RESULT)
+    assert (await peer.receive()).command.status == 0
+
+
+async def report_and_fall_silent(peer: PeerAssociation) -> None:
+    await peer.accept()
+    await report_all(peer, await peer.receive())
+    await peer.read_to_end()
+
+
+async def report_and_drop(peer: PeerAssociation) -> None:
+    await peer.accept()
+    await report_all(peer, await peer.receive())
+    peer.drop()
+
+
+async def report_and_refuse(peer: PeerAssociation) -> None:
+    await peer.accept()
+    request = await peer.receive()
+    await report_all(peer, request)
+    await peer.respond(request, 0x0110)
+
+
+@pytest.mark.parametrize("script", [report_and_fall_silent, report_and_drop, report_and_refuse])
+async def test_a_result_outlives_the_request_that_fails_after_it(script: Script) -> None:
+    async with open_scripted_site(script, wait_s=LONG_S) as site:
+        assert await site.service.request("1.9", HELD) == [Outcome(one, 0) for one in HELD]
+        assert await site.service.check("1.9") == [Outcome(one, 0) for one in HELD]
+
+
+async def fall_silent(peer: PeerAssociation) -> None:
+    await peer.accept()
+    await peer.receive()
+    await peer.read_to_end()
+
+
+async def drop(peer: PeerAssociation) -> None:
+    await peer.accept()
+    await peer.receive()
+    peer.drop()
+
+
+@pytest.mark.parametrize("script", [fall_silent, drop])
+async def test_a_request_without_an_answer_may_have_a_result_all_the_same(script: Script) -> None:
+    async with open_scripted_site(script) as site:
+        assert await site.service.request("1.9", HELD) is None
+        assert await site.service.check("1.9") is None
+        with pytest.raises(ConflictingRequest):
+            await site.service.request("1.9", HELD)
+        report = EventReport(
+            "ARCHIVE", STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE, 1, RESULT, QR_TRANSFER_SYNTAXES[0]
+        )
+        assert await site.results.take(report) == 0
+        assert await site.service.check("1.9") == [Outcome(one, 0) for one in HELD]

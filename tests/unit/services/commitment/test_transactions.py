@@ -72,6 +72,26 @@ async def test_a_result_that_overtakes_the_answer_stays(store: TransactionStore)
     assert await state_of(store, "1.9") is TransactionState.DONE
 
 
+async def test_a_result_is_never_removed(store: TransactionStore) -> None:
+    await store.add("1.8", "main", [ONE])
+    await store.add("1.9", "main", [ONE])
+    await store.record("1.9", {"1.2.1": COMMITTED})
+    assert [await store.remove(uid) for uid in ("1.7", "1.8", "1.9")] == [False, True, False]
+    assert await state_of(store, "1.9") is TransactionState.DONE
+    assert [one.reason for one in await store.list_outcomes("1.9")] == [COMMITTED]
+
+
+async def test_what_is_over_does_not_begin_again(store: TransactionStore, clock: Clock) -> None:
+    await store.add("1.9", "main", [ONE])
+    assert await store.set_state("1.9", TransactionState.WAITING)
+    await store.record("1.9", {"1.2.1": COMMITTED})
+    assert not await store.set_state("1.9", TransactionState.WAITING)
+    clock.now += 101
+    await store.purge(keep_s=100, forget_s=100)
+    assert not await store.set_state("1.9", TransactionState.WAITING)
+    assert await state_of(store, "1.9") is TransactionState.EXPIRED
+
+
 async def test_a_uid_is_used_once(store: TransactionStore) -> None:
     await store.add("1.9", "main", [ONE])
     with pytest.raises(ConflictingRequest):
