@@ -46,5 +46,7 @@ async def iter_converted_part10(
                     yield meta
                     meta = b""
                 yield piece
+            if meta:  # a data set without elements
+                yield meta
         except DecodeError as error:
             raise instance.undecodable(error) from error

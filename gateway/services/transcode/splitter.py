@@ -7,7 +7,9 @@ it may have to tell what becomes of the first frame. Called by ``transcoder``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from gateway.codecs import Buffer
 from gateway.codecs.frame_assembler import FrameAssembler, is_gathered
@@ -32,6 +34,10 @@ PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 """Float, Double Float and ordinary Pixel Data."""
 
 _GATHER_LIMIT = 4096
+_STEP_BYTES = 16_384  # outside the pixel data, where each eight bytes may be a token
+_STEP_TOKENS = 2_048
+_MOST_ELEMENTS = 32_768  # before the pixel data; the dictionary has five thousand (PS3.6 §6)
+_SHORT = 65_536
 _IMAGE_TYPE = 0x00080008
 
 
@@ -43,7 +49,7 @@ class HeadElement:
     """
 
     tag: int
-    encoded: bytes
+    encoded: Buffer
     holds_compressed: bool = False
 
 
@@ -92,11 +98,17 @@ class InstanceSplitter:
         self._is_in_pixels = False
         # of the element at the top that is under way
         self._tag = 0
-        self._pieces: list[Buffer] = []
+        self._encoded = bytearray()
         self._holds_compressed = False
 
-    def feed(self, data: Buffer) -> list[Part]:
-        """Take the next bytes.
+    def feed(self, data: Buffer) -> Iterator[list[Part]]:
+        """Take the next bytes, step by step while the caller iterates.
+
+        Yields
+        ------
+        list of Part
+            After some milliseconds at most, so that the caller can give way to others; whole pieces of pixel data are
+            one step.
 
         Raises
         ------
@@ -105,12 +117,23 @@ class InstanceSplitter:
         ImagingFailed
             More than the limit precedes the pixel data.
         """
-        return self._split(list(self._tokenizer.feed(data)))
+        view = memoryview(data)
+        while len(view):
+            step = len(view) if self._is_in_pixels else _STEP_BYTES
+            yield from self._iter_steps(self._tokenizer.feed(view[:step]))
+            view = view[step:]
 
-    def finish(self) -> list[Part]:
-        """Take the end of the data set; raises as `feed`."""
-        parts = self._split(list(self._tokenizer.finish()))
-        return parts if self._is_head_over else [*parts, self._end_head(0)]
+    def finish(self) -> Iterator[list[Part]]:
+        """Take the end of the data set; yields and raises as `feed`."""
+        yield from self._iter_steps(self._tokenizer.finish())
+        if not self._is_head_over:
+            yield [self._end_head(0)]
+
+    def _iter_steps(self, tokens: Iterable[Token]) -> Iterator[list[Part]]:
+        """Few tokens at a time: those of a deflated data set are made meanwhile, and may be many."""
+        remaining = iter(tokens)
+        while some := list(islice(remaining, _STEP_TOKENS)):
+            yield self._split(some)
 
     def _split(self, tokens: list[Token]) -> list[Part]:
         parts = self._take(tokens)
@@ -157,15 +180,22 @@ class InstanceSplitter:
         self._depth -= isinstance(token, SequenceEnd)
         self._holds_compressed |= self._depth > 0 and isinstance(token, EncapsulatedStart)
         if self._depth == 0 and isinstance(token, Element | ValueEnd | SequenceEnd | EncapsulatedEnd):
-            self._head.elements.append(HeadElement(self._tag, b"".join(self._pieces), self._holds_compressed))
-            self._pieces, self._holds_compressed = [], False
+            self._end_element()
+
+    def _end_element(self) -> None:
+        encoded, self._encoded = self._encoded, bytearray()
+        # a long one is not copied
+        whole = bytes(encoded) if len(encoded) < _SHORT else memoryview(encoded).toreadonly()
+        self._head.elements.append(HeadElement(self._tag, whole, self._holds_compressed))
+        self._holds_compressed = False
+        if len(self._head.elements) > _MOST_ELEMENTS:
+            raise ImagingFailed(f"more than {_MOST_ELEMENTS} elements precede the pixel data")
 
     def _hold(self, piece: Buffer) -> None:
         self._head_bytes += len(piece)
         if self._head_bytes > self._max_head_bytes:
             raise ImagingFailed(f"more than {self._max_head_bytes} bytes precede the pixel data")
-        # a view would keep all of what was fed
-        self._pieces.append(bytes(piece))
+        self._encoded += piece
 
 
 def _is_noted(tag: int) -> bool:

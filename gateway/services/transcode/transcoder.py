@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from itertools import chain
 
@@ -37,6 +37,7 @@ ReadPiece = Callable[[], Awaitable[Buffer | None]]
 """Gives the next piece of a data set, None at its end."""
 
 _LONG_PIECE = 65_536
+_MAX_HEAD_BYTES = 32 * 1024 * 1024  # functional groups of ten thousand frames have some megabytes
 _DEFLATED_OFF_LOOP = 16_384  # bytes whose compression takes about a millisecond
 
 
@@ -48,7 +49,7 @@ class Transcoder:
     workers : ImagingWorkers
         Where frames are decoded and encoded.
     max_frame_bytes : int
-        Longest frame, compressed or not, and most that may precede the pixel data.
+        Longest frame, compressed or not.
     """
 
     def __init__(self, workers: ImagingWorkers, max_frame_bytes: int) -> None:
@@ -90,7 +91,7 @@ class _Conversion:
         self._limit = limit
         self._source_uid = source_uid
         self._target_uid = target_uid
-        self._splitter = InstanceSplitter(source_uid, limit)
+        self._splitter = InstanceSplitter(source_uid, _MAX_HEAD_BYTES)
         self._head: Head | None = None
         self._image: _Image | None = None
 
@@ -108,12 +109,21 @@ class _Conversion:
 
     async def _iter_runs(self, read_piece: ReadPiece) -> AsyncGenerator[Iterable[Buffer], None]:
         """What can be written, as it comes to be."""
-        while (data := await read_piece()) is not None:
-            for part in self._splitter.feed(data):
-                yield await self._take(part)
-        for part in self._splitter.finish():
-            yield await self._take(part)
+        async with aclosing(self._iter_steps(read_piece)) as steps:
+            async for parts in steps:
+                for part in parts:
+                    yield await self._take(part)
         yield await self._end_pixels()
+
+    async def _iter_steps(self, read_piece: ReadPiece) -> AsyncGenerator[list[Part], None]:
+        """The parts of the data set, some at a time; others have a turn in between."""
+        while (data := await read_piece()) is not None:
+            for parts in self._splitter.feed(data):
+                yield parts
+                await asyncio.sleep(0)
+        for parts in self._splitter.finish():
+            yield parts
+            await asyncio.sleep(0)
 
     async def _take(self, part: Part) -> Iterable[Buffer]:
         """What can be written once `part` is there."""
@@ -131,9 +141,9 @@ class _Conversion:
                 return chain(await self._end_pixels(), (data,))
         return []
 
-    async def _begin(self, head: Head) -> list[Buffer]:
+    async def _begin(self, head: Head) -> Iterable[Buffer]:
         if not head.pixel_tag:
-            return [await self._write(head.elements)]
+            return await self._write(head.elements)
         source = describe_values(head.values, head.pixel_tag, self._source_uid, self._limit)
         target = plan_conversion(source, self._target_uid)
         self._head = head
@@ -145,7 +155,7 @@ class _Conversion:
         """Write the oldest frame in the pipeline, and before the first one the head."""
         assert self._image is not None
         frame = await self._image.pipeline.take()
-        pieces: list[Buffer] = []
+        pieces: Iterable[Buffer] = ()
         if (head := self._head) is not None:
             self._head = None
             is_lossy = is_lossy_target(self._target_uid)
@@ -153,7 +163,7 @@ class _Conversion:
                 frame.native_bytes, frame.source_bytes, frame.length, was_lossy=frame.is_lossy, is_lossy=is_lossy
             )
             elements = rewrite_head(head, self._image.source, self._image.target, compression)
-            pieces.append(await self._write(elements))
+            pieces = await self._write(elements)
         return chain(pieces, self._image.writer.add(frame.length, frame.pieces))
 
     async def _end_pixels(self) -> Iterable[Buffer]:
@@ -166,14 +176,11 @@ class _Conversion:
         self._image = None
         return chain(*pieces, image.writer.finish())
 
-    async def _write(self, elements: list[HeadElement]) -> bytes:
-        written = [
-            await self._workers.run(decompress_icons, one.encoded, self._source_uid)
-            if one.holds_compressed
-            else one.encoded
-            for one in elements
-        ]
-        return b"".join(written)
+    async def _write(self, elements: list[HeadElement]) -> Iterable[Buffer]:
+        for one in elements:
+            if one.holds_compressed:
+                one.encoded = await self._workers.run(decompress_icons, bytes(one.encoded), self._source_uid)
+        return _iter_joined(one.encoded for one in elements)
 
     @property
     def _pipeline(self) -> FramePipeline:
@@ -191,6 +198,19 @@ class _Image:
         self.target = target
         self.pipeline = pipeline
         self.writer = writer
+
+
+def _iter_joined(values: Iterable[Buffer]) -> Iterator[bytes]:
+    """The values one after the other, in pieces of which none takes long to copy and none but the last is short."""
+    joined = bytearray()
+    for value in values:
+        for start in range(0, len(value), _LONG_PIECE):
+            joined += memoryview(value)[start : start + _LONG_PIECE]
+            if len(joined) >= _LONG_PIECE:
+                yield bytes(joined)
+                joined.clear()
+    if joined:
+        yield bytes(joined)
 
 
 async def _deflate(pieces: AsyncGenerator[Buffer, None]) -> AsyncGenerator[Buffer, None]:

@@ -63,3 +63,8 @@ async def test_a_data_set_that_cannot_be_read_is_the_archives_fault() -> None:
     with pytest.raises(UndecodableResponse):
         async for _ in iter_converted_part10(receive(DATA[:-9]), TRANSCODER, RLE):
             pass
+
+
+async def test_a_data_set_without_elements_is_a_file_as_well() -> None:
+    pieces = [bytes(piece) async for piece in iter_converted_part10(receive(b""), TRANSCODER, RLE)]
+    assert pydicom.dcmread(DicomBytesIO(b"".join(pieces))).file_meta.TransferSyntaxUID == RLE

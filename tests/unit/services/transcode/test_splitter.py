@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import zlib
+from struct import pack
+
 import pydicom
 import pytest
 from hypothesis import given
@@ -17,8 +20,8 @@ FRAMES = [draw((12, 15), seed=seed) for seed in range(3)]
 
 def split(data: bytes, syntax: str, size: int, limit: int = 100_000) -> list[Part]:
     splitter = InstanceSplitter(syntax, limit)
-    parts = [part for start in range(0, len(data), size) for part in splitter.feed(data[start : start + size])]
-    return parts + splitter.finish()
+    steps = [step for start in range(0, len(data), size) for step in splitter.feed(data[start : start + size])]
+    return [part for step in [*steps, *splitter.finish()] for part in step]
 
 
 def join(parts: list[Part]) -> tuple[list[bytes], bytes]:
@@ -88,6 +91,25 @@ def test_the_head_has_a_limit() -> None:
     data_set = make_data_set(FRAMES, describe((12, 15)), TextValue="x" * 6000)
     with pytest.raises(ImagingFailed, match="precede"):
         split(write(data_set), NATIVE, 100, limit=5000)
+
+
+def test_the_elements_of_the_head_have_a_limit() -> None:
+    data = b"".join(pack("<HH2sH", 9 + 2 * (number >> 15), number & 0x7FFF, b"SH", 0) for number in range(32_769))
+    assert len(split(data[:-8], NATIVE, 100_000, limit=1 << 24)) == 1
+    with pytest.raises(ImagingFailed, match="32768 elements precede"):
+        split(data, NATIVE, 100_000, limit=1 << 24)
+
+
+@pytest.mark.parametrize("syntax", [NATIVE, "1.2.840.10008.1.2.1.99"])
+def test_one_piece_with_many_elements_is_taken_in_many_steps(syntax: str) -> None:
+    items = b"\xfe\xff\x00\xe0\0\0\0\0" * 50_000
+    data = pack("<HH2sHI", 9, 0x1000, b"SQ", 0, len(items)) + items
+    expected = split(data, NATIVE, len(data), limit=1 << 24)
+    fed = data if syntax == NATIVE else zlib.compress(data, wbits=-15)
+    splitter = InstanceSplitter(syntax, 1 << 24)
+    steps = list(splitter.feed(fed))
+    assert len(steps) > len(data) // 20_000
+    assert list(splitter.finish()) == [expected]
 
 
 @given(garbage=st.binary(max_size=200), cut=st.integers(0, 900))

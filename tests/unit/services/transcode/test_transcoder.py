@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from tests.support.images import describe, draw
 PREFIX = "1.2.840.10008.1.2."
 NATIVE, BASELINE, RLE, LOSSLESS_J2K = PREFIX + "1", PREFIX + "4.50", PREFIX + "5", PREFIX + "4.90"
 LOSSLESS = sorted(uid for uid in PRODUCIBLE if uid.removeprefix(PREFIX) not in ("4.50", "4.51", "4.111"))
+
+MAX_HEAD = 32 * 1024 * 1024
 
 
 def make_frames(count: int, shape: tuple[int, ...] = (12, 15), stored: int = 12) -> list[Any]:
@@ -159,10 +162,45 @@ async def test_a_data_set_cut_short_fails() -> None:
 
 async def test_limits() -> None:
     data = write(make_data_set([draw((40, 40))], describe((40, 40), syntax=RLE)))
-    for limit, reason in ((1599, "over the limit"), (100, "precede")):
-        pieces = Transcoder(InlineWorkers(), limit).convert(read_pieces(data, 50), RLE, NATIVE)
-        with pytest.raises(ImagingFailed, match=reason):
-            await anext(pieces)
+    pieces = Transcoder(InlineWorkers(), 1599).convert(read_pieces(data, 50), RLE, NATIVE)
+    with pytest.raises(ImagingFailed, match="over the limit"):
+        await anext(pieces)
+
+
+async def test_what_precedes_the_pixel_data_has_a_limit_of_its_own() -> None:
+    data = write(make_data_set([draw((4, 4))], describe((4, 4)), EncapsulatedDocument=bytes(MAX_HEAD)))
+    pieces = Transcoder(InlineWorkers(), 2 * MAX_HEAD).convert(read_pieces(data, 1 << 19), NATIVE, RLE)
+    with pytest.raises(ImagingFailed, match="precede"):
+        await anext(pieces)
+
+
+async def test_others_have_their_turns_while_a_long_head_passes() -> None:
+    groups = [pydicom.Dataset() for _ in range(30_000)]
+    for number, group in enumerate(groups):
+        group.FrameComments, group.TemporalPositionIndex = "x" * 40, number
+    image = make_data_set([draw((4, 4))], describe((4, 4)), PerFrameFunctionalGroupsSequence=groups)
+    data = write(image)
+    assert len(data) > 1_900_000
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count_turns())
+    pieces, turns_before = [], []
+    async for piece in Transcoder(InlineWorkers(), 1 << 24).convert(read_pieces(data, 1 << 19), NATIVE, RLE):
+        pieces.append(piece)
+        turns_before.append(turns)
+    other.cancel()
+    assert turns_before[0] > len(data) // 20_000  # while it was read
+    assert len(set(turns_before)) > len(data) // 140_000  # while it was written
+    assert max(map(len, pieces)) < 140_000
+    whole = b"".join(pieces)
+    assert whole == await convert(data, NATIVE, RLE, size=len(data)) == await convert(data, NATIVE, RLE, size=4099)
+    assert read_frames(whole, RLE)[0].PerFrameFunctionalGroupsSequence == groups
 
 
 async def test_processes_do_the_same() -> None:
