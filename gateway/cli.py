@@ -131,7 +131,7 @@ def store(
     ] = None,
     at_once: Annotated[int, typer.Option(min=1, max=32, help="Requests side by side.")] = 1,
     journal: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where it is kept what was stored, to go on from there.")
+        Path | None, typer.Option(metavar="FILE", help="Where it is kept what was stored at URL, to go on from there.")
     ] = None,
 ) -> None:
     """Send files or folders by STOW-RS; exit code 0 only if all are stored, and committed with --commit."""

@@ -81,12 +81,14 @@ async def store_files(order: Order, console: Console) -> Summary:
 
     Raises
     ------
+    ConfigurationError
+        The journal is of another service; nothing was sent.
     OSError
         A path does not exist, or a file cannot be read or written.
     """
     summary = Summary()
     files = await asyncio.to_thread(_read_files, order.paths, summary)
-    with Journal(order.journal) as journal:
+    with Journal(order.journal, order.url) as journal:
         waiting = [file for file in files if not journal.holds(file)]
         summary.skipped = len(files) - len(waiting)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=IDLE_LIMIT_S)

@@ -1,7 +1,8 @@
 """What has been stored so far, so that a run that was cut goes on where it stopped.
 
-One line of JSON a file, written when the service has acknowledged it. A file that changed since is sent again. No
-patient data: paths, sizes, times and SOP Instance UIDs.
+One line of JSON a file, written when the service has acknowledged it, with the URL of the service: what one service
+holds says nothing of another. A file that changed since is sent again. No patient data and no secrets: URL, paths,
+sizes, times and SOP Instance UIDs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from gateway.errors import ConfigurationError
 from gateway.sender.files import InstanceFile
 
 __all__ = ["Journal", "locate_journal"]
@@ -27,16 +29,19 @@ def locate_journal(url: str, paths: Iterable[Path]) -> Path:
 
 
 class Journal:
-    """The journal in `path`; a context manager that closes it.
+    """The journal in `path` of what the service at `url` has stored; a context manager that closes it.
 
     Raises
     ------
+    ConfigurationError
+        The file tells of another service.
     OSError
         The file cannot be read or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, url: str) -> None:
         self._path = path
+        self._service = _name_service(url)
         self._done: dict[str, tuple[int, int, str]] = {}
         self._file: TextIO | None = None
 
@@ -64,17 +69,12 @@ class Journal:
 
     def note(self, file: InstanceFile) -> None:
         """Write that the file was stored; on disk when this returns."""
-        assert self._file is not None
-        row = {"file": _key(file), "size": file.size, "modified": file.modified, "uid": file.sop_instance_uid}
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        self._write_line(file, file.size, file.modified, file.sop_instance_uid)
         self._done[_key(file)] = (file.size, file.modified, file.sop_instance_uid)
 
     def withdraw(self, file: InstanceFile) -> None:
         """Write that the file is to be sent again after all."""
-        assert self._file is not None
-        self._file.write(json.dumps({"file": _key(file), "size": -1, "modified": 0, "uid": ""}) + "\n")
-        self._file.flush()
+        self._write_line(file, -1, 0, "")
         self._done.pop(_key(file), None)
 
     def remove(self) -> None:
@@ -84,9 +84,20 @@ class Journal:
     def _read_line(self, line: str) -> None:
         try:
             row = json.loads(line)
-            self._done[row["file"]] = (row["size"], row["modified"], row["uid"])
+            service, key, state = row["service"], row["file"], (row["size"], row["modified"], row["uid"])
         except (ValueError, KeyError, TypeError):
-            return  # the line under which the run was cut
+            return  # the line under which the run was cut, or one that does not say where the file was stored
+        if service != self._service:
+            raise ConfigurationError(
+                "flag --journal", f"{self._path} is of another service, {service}; name another file"
+            )
+        self._done[key] = state
+
+    def _write_line(self, file: InstanceFile, size: int, modified: int, uid: str) -> None:
+        assert self._file is not None
+        row = {"file": _key(file), "size": size, "modified": modified, "uid": uid, "service": self._service}
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
 
     def _is_cut(self) -> bool:
         content = self._path.read_bytes()
@@ -95,3 +106,10 @@ class Journal:
 
 def _key(file: InstanceFile) -> str:
     return str(file.path.resolve())
+
+
+def _name_service(url: str) -> str:
+    # Without user and password, which are no part of what the service is and do not belong on disk.
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2].lower()}{slash}{path}".rstrip("/")

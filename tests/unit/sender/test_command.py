@@ -10,12 +10,16 @@ from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from gateway.app import run_gateway
 from gateway.config import BackendSettings, CommitmentSettings, DimseSettings, GatewaySettings, HttpSettings
+from gateway.errors import ConfigurationError
 from gateway.sandbox import Behaviour, SandboxArchive
 from gateway.sender.command import Order, Summary, store_files
+from gateway.sender.files import find_files, read_instance_file
+from gateway.sender.journal import Journal
 from tests.unit.sandbox.conftest import make_instance, save
 
 UIDS = ("1.2.1.1.1", "1.2.1.1.2", "1.2.2.1.1")
@@ -77,16 +81,28 @@ async def test_a_run_that_was_cut_goes_on(tmp_path: Path) -> None:
     async with open_site(tmp_path) as site:
         first = next(path for path in site.order.paths[0].iterdir() if "1.2.2.1.1" in path.name)
         order = replace(site.order, paths=[first, tmp_path / "files" / "notes.txt"])
-        from gateway.sender.files import read_instance_file
-        from gateway.sender.journal import Journal
-
         file = read_instance_file(first)
         assert file is not None
-        with Journal(order.journal) as journal:
+        with Journal(order.journal, order.url) as journal:
             journal.note(file)  # as an earlier run had stored it
         summary, told = await site.store()
         assert (summary.stored, summary.skipped) == (2, 1) and "1 stored by an earlier run" in told
         assert list_held(site.sandbox) == sorted(set(UIDS) - {"1.2.2.1.1"})
+
+
+async def test_what_one_service_stored_is_not_stored_at_another(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site:
+        elsewhere = replace(site.order, url="http://127.0.0.1:1/dicomweb")
+        with Journal(elsewhere.journal, elsewhere.url) as journal:
+            for path in find_files(elsewhere.paths):
+                if (file := read_instance_file(path)) is not None:
+                    journal.note(file)
+        kept = site.order.journal.read_bytes()
+        with pytest.raises(ConfigurationError, match="of another service, http://127.0.0.1:1/dicomweb"):
+            await site.store()
+        assert list_held(site.sandbox) == [] and site.order.journal.read_bytes() == kept
+        summary, _ = await site.store(replace(site.order, journal=tmp_path / "another"))
+        assert (summary.stored, summary.skipped) == (3, 0)
 
 
 async def test_with_storage_commitment(tmp_path: Path) -> None:
@@ -97,11 +113,8 @@ async def test_with_storage_commitment(tmp_path: Path) -> None:
 
 async def test_what_the_archive_does_not_commit_to_is_sent_again(tmp_path: Path) -> None:
     async with open_site(tmp_path) as site:
-        from gateway.sender.files import find_files, read_instance_file
-        from gateway.sender.journal import Journal
-
         order = replace(site.order, commit_s=10)
-        with Journal(order.journal) as journal:
+        with Journal(order.journal, order.url) as journal:
             for path in find_files(order.paths):
                 if (file := read_instance_file(path)) is not None:
                     journal.note(file)  # the archive lost them since
