@@ -31,7 +31,10 @@ _BITS = {PIXEL_DATA: 0, 0x7FE00008: 32, 0x7FE00009: 64}
 _DOCUMENT, _MIME_TYPE, _OFFSET_TABLE = 0x00420011, "00420012", "7FE00001"
 _SAMPLES, _PHOTOMETRIC, _FRAMES, _ROWS, _COLUMNS = "00280002", "00280004", "00280008", "00280010", "00280011"
 _BITS_ALLOCATED, _TRANSFER_SYNTAX, _LOSSY = "00280100", "00020010", "00282110"
-_DESCRIPTION = (_SAMPLES, _PHOTOMETRIC, _ROWS, _COLUMNS, _BITS_ALLOCATED, "00280101", "00280102", "00280103")
+_PLANAR, _BITS_STORED, _HIGH_BIT = "00280006", "00280101", "00280102"
+_DESCRIPTION = (_SAMPLES, _PHOTOMETRIC, _ROWS, _COLUMNS, _BITS_ALLOCATED, _BITS_STORED, _HIGH_BIT, "00280103")
+_COMPARED = (_SAMPLES, _PLANAR, _FRAMES, _ROWS, _COLUMNS, _BITS_ALLOCATED, _BITS_STORED)
+_JPEG_BASELINE, _MAX_BITS = "1.2.840.10008.1.2.4.50", 64
 _HALVES_OF_SAMPLES = {"YBR_FULL_422": 4, "YBR_PARTIAL_422": 4, "YBR_PARTIAL_420": 3}
 """Twice the samples of a pixel where chroma is subsampled (PS3.3 §C.7.6.3.1.2)."""
 
@@ -77,6 +80,7 @@ class PlannedInstance:
         self._stated = stated or _first(model, _TRANSFER_SYNTAX)
         self._frames = _read_frames(model)
         self._native_lengths = {tag: _measure_pixels(model, tag, self._frames) for tag in _BITS}
+        self._given = {tag: _read_number(model, tag) for tag in _COMPARED if _first(model, tag) is not None}
         self._has_inline_pixels = "InlineBinary" in model.get("7FE00010", {})
         self._check_inline_pixels(model)
         self.has_offset_table = _OFFSET_TABLE in model
@@ -170,6 +174,7 @@ class PlannedInstance:
             As :meth:`prepare`.
         """
         syntax = self._choose_syntax(parts)
+        self._compare_description(parts, syntax)
         if self._model is not None:
             self._derive(parts, syntax)
 
@@ -179,9 +184,10 @@ class PlannedInstance:
         Raises
         ------
         DecodeError
-            Pixel data in several forms, or without a description that could be had from it.
+            Pixel data in several forms, without a description that could be had from it, or with one of another image.
         """
         syntax = self._choose_syntax(parts)
+        self._compare_description(parts, syntax)
         if self._model is not None:
             self.pieces = write_model({**self._model, **self._derive(parts, syntax)})
             self._model = None
@@ -201,6 +207,19 @@ class PlannedInstance:
             raise DecodeError("pixel data in more than one transfer syntax", path="7FE00010")
         return next(iter(encapsulated), None)
 
+    def _compare_description(self, parts: BulkdataParts, syntax: str | None) -> None:
+        """Refuse what the metadata says of the image where the image says otherwise.
+
+        Of a compressed image a full description counts as it is: streams in use differ from theirs in odd ways.
+        """
+        uri = self._uris.get("7FE00010")
+        part = parts.find(uri) if uri is not None else None
+        if part is None or part.codestream is None or not (self._lacks_description or syntax is None):
+            return
+        for tag, allowed in _find_allowed(part.codestream, syntax).items():
+            if tag in self._given and self._given[tag] not in allowed:
+                raise DecodeError("another value than the image has", path=tag)
+
     def _derive(self, parts: BulkdataParts, syntax: str | None) -> dict[str, Any]:
         derived: dict[str, Any] = {}
         for reference in self.references:
@@ -211,7 +230,35 @@ class PlannedInstance:
             if part is not None and is_described and self._lacks_description and reference.path == "7FE00010":
                 derived |= _describe(part.codestream, syntax)
         given = {tag for tag in derived if _first(self._model or {}, tag) is not None}
+        if _BITS_STORED in given and _HIGH_BIT in derived:
+            derived[_HIGH_BIT] = {"vr": "US", "Value": [self._given[_BITS_STORED] - 1]}
         return {tag: attribute for tag, attribute in derived.items() if tag not in given}
+
+
+def _find_allowed(codestream: Codestream, syntax: str | None) -> dict[str, range]:
+    """What the metadata may say of an image.
+
+    Native pixel data was made of the image as it is. A codestream may have more bits than are stored, and fewer than
+    are allocated, but for JPEG Baseline (PS3.5 §8.2).
+    """
+    bits, is_native = codestream.bits, syntax is None
+    is_fixed = is_native or syntax == _JPEG_BASELINE
+    allowed = {
+        _ROWS: _only(codestream.rows),
+        _COLUMNS: _only(codestream.columns),
+        _SAMPLES: _only(codestream.samples),
+        _BITS_ALLOCATED: _only(8 if bits <= 8 else 16) if is_fixed else range(bits, _MAX_BITS + 1),
+        _BITS_STORED: range(1, bits + 1),
+    }
+    if is_native:
+        allowed[_FRAMES] = _only(codestream.frames)
+    if is_native and codestream.samples > 1:
+        allowed[_PLANAR] = _only(0)
+    return allowed
+
+
+def _only(number: int) -> range:
+    return range(number, number + 1)
 
 
 def _describe(codestream: Codestream | None, syntax: str | None) -> dict[str, Any]:
@@ -223,12 +270,12 @@ def _describe(codestream: Codestream | None, syntax: str | None) -> dict[str, An
         _ROWS: codestream.rows,
         _COLUMNS: codestream.columns,
         _BITS_ALLOCATED: 8 if codestream.bits <= 8 else 16,
-        "00280101": codestream.bits,
-        "00280102": codestream.bits - 1,
+        _BITS_STORED: codestream.bits,
+        _HIGH_BIT: codestream.bits - 1,
         "00280103": int(codestream.is_signed),
     }
     if codestream.samples > 1:
-        numbers["00280006"] = 0
+        numbers[_PLANAR] = 0
     derived: dict[str, Any] = {tag: {"vr": "US", "Value": [number]} for tag, number in numbers.items()}
     derived[_PHOTOMETRIC] = {"vr": "CS", "Value": [codestream.photometric_interpretation]}
     if codestream.frames > 1:
@@ -253,6 +300,14 @@ def _first(model: Model, tag: str) -> Any:
     return None if values[0] in (None, "") else values[0]
 
 
+def _read_number(model: Model, tag: str) -> int:
+    """A given number; -1 where it is none."""
+    try:
+        return int(_first(model, tag))
+    except (TypeError, ValueError, OverflowError):
+        return -1
+
+
 def _read_uid(model: Model, tag: int) -> str:
     uid = _first(model, f"{tag:08X}")
     uid = uid.strip("\0 ") if isinstance(uid, str) else ""
@@ -262,10 +317,7 @@ def _read_uid(model: Model, tag: int) -> str:
 
 
 def _read_frames(model: Model) -> int:
-    try:
-        frames = int(_first(model, _FRAMES) or 1)
-    except (TypeError, ValueError, OverflowError):
-        frames = 0
+    frames = 1 if _first(model, _FRAMES) is None else _read_number(model, _FRAMES)
     if not 0 < frames <= _MAX_FRAMES:
         raise DecodeError("no number of frames", path=_FRAMES)
     return frames

@@ -299,6 +299,49 @@ async def test_the_description_is_read_from_the_image_where_the_metadata_has_non
         await read(Upload([model(**left_out)], [Bulk("pixels", b"no image", "image/jpeg")]).body())
 
 
+def lacking(*left: str, **given: dict[str, Any]) -> dict[str, Any]:
+    """Attributes that leave out the Image Pixel Description, but for `left` and what is `given`."""
+    description = ("00280002", "00280004", "00280010", "00280011", "00280100", "00280101", "00280102", "00280103")
+    return {**{f"t{tag}": None for tag in description if tag not in left}, **given}
+
+
+@pytest.mark.parametrize(
+    ("tag", "number", "lossy"),
+    [
+        ("00280002", 3, True),
+        ("00280010", 100, True),
+        ("00280011", 100, True),
+        ("00280100", 16, True),
+        ("00280101", 12, True),
+        ("00280006", 1, False),
+        ("00280008", 5, False),
+        ("00280010", 100, False),
+        ("00280100", 16, False),
+        ("00280101", 9, False),
+    ],
+)
+async def test_a_description_in_part_agrees_with_the_image(tag: str, number: int, lossy: bool) -> None:
+    file, kind = (jpeg(8, 10), "image/jpeg") if lossy else (a_png((8, 10, 3), np.uint8)[0], "image/png")
+    given = {"vr": "IS", "Value": [str(number)]} if tag == "00280008" else us(number)
+    bulk = [Bulk("pixels", file, kind)]
+    with pytest.raises(MalformedBody, match=f"another value than the image has.*{tag}"):
+        await read(Upload([model(**lacking(**{f"t{tag}": given}))], bulk).body(), images=IMAGES)
+    right = {"00280006": us(0), "00280010": us(8), "00280011": us(10), "00280100": us(8), "00280101": us(7)}
+    right["00280002"], right["00280008"] = us(1 if lossy else 3), {"vr": "IS", "Value": ["1"]}
+    (seen,) = await read(Upload([model(**lacking(**{f"t{tag}": right[tag]}))], bulk).body(), images=IMAGES)
+    found = read_stored(bytes(seen.data))
+    assert (found.Rows, found.Columns, found.BitsAllocated) == (8, 10, 8)
+    assert found.HighBit == found.BitsStored - 1
+
+
+async def test_a_full_description_agrees_with_what_native_pixel_data_was_made_of() -> None:
+    turned, _ = a_png((8, 4), np.uint16)  # as many bytes as there should be
+    with pytest.raises(MalformedBody, match="another value than the image has in 00280010"):
+        await read(Upload([model()], [Bulk("pixels", turned, "image/png")]).body(), images=IMAGES)
+    (seen,) = await read(Upload([model()], [Bulk("pixels", jpeg(5, 8), "image/jpeg")]).body())
+    assert value_of(seen, 0x00280101) == 12  # a compressed image stays as it was described
+
+
 async def test_boxes_around_a_codestream_are_left_out() -> None:
     boxes = (
         b"\0\0\0\x0cjP  \r\n\x87\n"
@@ -339,9 +382,8 @@ async def test_a_png_becomes_native_pixel_data(others: bool) -> None:
     models = [model()] + [model(2, {"vr": "OW", "InlineBinary": "AAAA"})] * others
     seen, *_ = await read(Upload(models, [Bulk("pixels", file, "image/png")]).body(), size=100, images=IMAGES)
     assert (seen.head.transfer_syntax_uid, value_of(seen, 0x7FE00010)) == (EXPLICIT, pixels)
-    lacking = {f"t{tag}": None for tag in ("00280002", "00280004", "00280010", "00280011", "00280100", "00280103")}
     file, pixels = a_png((5, 6, 3), np.uint8)
-    body = Upload([model(**lacking)], [Bulk("pixels", file, "image/png")]).body(parameters=f"; transfer-syntax={J}90")
+    body = Upload([model(**lacking())], [Bulk("pixels", file, "image/png")]).body(parameters=f"; transfer-syntax={J}90")
     (seen,) = await read(body, images=IMAGES)
     found = read_stored(bytes(seen.data))
     assert (found.Rows, found.Columns, found.SamplesPerPixel, found.BitsAllocated) == (5, 6, 3, 8)
@@ -353,9 +395,8 @@ async def test_the_images_of_a_gif_are_frames() -> None:
     frames = [Image.fromarray(np.full((4, 4, 3), 80 * n, np.uint8)).convert("P") for n in range(3)]
     buffer = BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    lacking = {f"t{tag}": None for tag in ("00280002", "00280004", "00280010", "00280011", "00280100", "00280103")}
     (seen,) = await read(
-        Upload([model(**lacking)], [Bulk("pixels", buffer.getvalue(), "image/gif")]).body(), images=IMAGES
+        Upload([model(**lacking())], [Bulk("pixels", buffer.getvalue(), "image/gif")]).body(), images=IMAGES
     )
     found = read_stored(bytes(seen.data))
     assert (found.NumberOfFrames, len(found.PixelData)) == (3, 3 * 4 * 4 * 3)
@@ -364,7 +405,7 @@ async def test_the_images_of_a_gif_are_frames() -> None:
 async def test_consumer_images_that_are_refused_or_no_pixel_data() -> None:
     file, _ = a_png((4, 8), np.uint16)
     other, _ = a_png((5, 8), np.uint16)
-    with pytest.raises(MalformedBody, match="80 bytes of pixel data, not 64"):
+    with pytest.raises(MalformedBody, match="another value than the image has in 00280010"):
         await read(Upload([model()], [Bulk("pixels", other, "image/png")]).body(), images=IMAGES)
     with pytest.raises(MalformedBody, match="image/png"):
         await read(Upload([model()], [Bulk("pixels", b"no image", "image/png")]).body(), images=IMAGES)
