@@ -20,7 +20,7 @@ from gateway.codecs.identifier import encode_identifier
 from gateway.config import CommitmentSettings
 from gateway.dimse.archive import Archive
 from gateway.dimse.scu.commitment import CommitmentExchange
-from gateway.errors import BackendError, DimseStatusError, ResultGone, UnknownResource
+from gateway.errors import BackendError, DimseStatusError, ResultGone, ShuttingDown, UnknownResource
 from gateway.services.commitment.modules import Outcome, Reference, describe_request
 from gateway.services.commitment.results import CommitmentResults
 from gateway.services.commitment.transactions import Transaction, TransactionState, TransactionStore
@@ -79,6 +79,8 @@ class CommitmentService:
             The archive will not process the request; the UID is burnt.
         BackendError
             The archive was not asked; the UID may be used again.
+        ShuttingDown
+            Likewise; cut off while it was being asked, it is asked again after a restart.
         """
         await self._purge()
         await self._transactions.add(uid, self._archive.name, references)
@@ -182,12 +184,12 @@ class CommitmentService:
                 await self._transactions.set_state(uid, TransactionState.WAITING)
                 _settle(asked)
                 await exchange.await_results(done.is_set, timeout=self.settings.same_association_s)
-        except BackendError as error:
+        except (BackendError, ShuttingDown) as error:
             if not asked.done():
                 may_act = exchange is not None and exchange.has_asked
                 _settle(asked, await self._note_failure(uid, error, may_act=may_act, is_repeated=is_repeated))
         finally:
-            _settle(asked, ResultGone("the gateway is shutting down"))
+            _settle(asked, ShuttingDown("the gateway is shutting down"))
             self._results.unwatch(uid, done)
 
     def _divide(self, references: Sequence[Reference], names: Sequence[str]) -> list[tuple[str, Sequence[Reference]]]:
@@ -199,8 +201,8 @@ class CommitmentService:
         return [(f"2.25.{uuid.uuid4().int}", portion) for portion in portions]
 
     async def _note_failure(
-        self, uid: str, error: BackendError, *, may_act: bool, is_repeated: bool
-    ) -> BackendError | None:
+        self, uid: str, error: BackendError | ShuttingDown, *, may_act: bool, is_repeated: bool
+    ) -> BackendError | ShuttingDown | None:
         """Write how far the asking went; gives what to tell the client, None where the result is there or may come."""
         refused = isinstance(error, DimseStatusError)
         event = "commitment_not_answered" if may_act and not refused else "commitment_not_asked"

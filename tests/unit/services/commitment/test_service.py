@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.codecs.identifier import encode_identifier
 from gateway.config import BackendSettings, CommitmentSettings, DimseSettings, GatewaySettings
 from gateway.dimse.application_entity import run_application_entity
+from gateway.dimse.archive import Archive
 from gateway.dimse.commands import Command, CommandField
 from gateway.dimse.event_reports import EventReport
 from gateway.dimse.uids import QR_TRANSFER_SYNTAXES, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
@@ -23,6 +25,7 @@ from gateway.errors import (
     DimseStatusError,
     NoAcceptedContext,
     ResultGone,
+    ShuttingDown,
     UnknownResource,
 )
 from gateway.sandbox import Behaviour, CommitmentAnswer, SandboxArchive
@@ -217,6 +220,7 @@ class ScriptedSite:
     """The service before an archive that follows a script, and where results come in."""
 
     service: CommitmentService
+    archive: Archive
     store: TransactionStore
     results: CommitmentResults
     late_s: list[float]
@@ -231,14 +235,14 @@ async def open_scripted_site(script: Script, **settings: Any) -> AsyncIterator[S
 
     store = TransactionStore(now=now)
     results = CommitmentResults(store, {"main": "ARCHIVE"})
-    async with ScriptedPeer(script) as archive:
-        backend = BackendSettings(ae_title="ARCHIVE", host="127.0.0.1", port=archive.port, response_timeout_s=0.1)
+    async with ScriptedPeer(script) as peer:
+        backend = BackendSettings(ae_title="ARCHIVE", host="127.0.0.1", port=peer.port, response_timeout_s=0.1)
         gateway = GatewaySettings(dimse=DimseSettings(listen="127.0.0.1:0"), backends={"main": backend})
         async with run_application_entity(gateway, take_event=results.take) as entity:
             quick = CommitmentSettings(**{"wait_s": 0, "same_association_s": 0.05} | settings)
-            yield ScriptedSite(
-                CommitmentService(entity.archives["main"], store, results, quick, now=now), store, results, late_s
-            )
+            archive = entity.archives["main"]
+            service = CommitmentService(archive, store, results, quick, now=now)
+            yield ScriptedSite(service, archive, store, results, late_s)
             await settle(lambda: not [name for name in running_tasks() if "commitment" in name])
     await store.close()
 
@@ -310,3 +314,37 @@ async def test_a_request_without_an_answer_may_have_a_result_all_the_same(script
         )
         assert await site.results.take(report) == 0
         assert await site.service.check("1.9") == [Outcome(one, 0) for one in HELD]
+
+
+async def test_a_gateway_that_shuts_down_asks_nobody_and_burns_nothing() -> None:
+    async with open_scripted_site(fall_silent, repeat_after_s=60) as site:
+        await site.store.add("1.8", "main", HELD)
+        await site.archive.pool.close()
+        with capture_logs() as logs:
+            for _ in range(2):
+                with pytest.raises(ShuttingDown):
+                    await site.service.request("1.9", HELD)
+            site.late_s[0] = 61
+            assert await site.service.check("1.8") is None
+            await settle(lambda: not [name for name in running_tasks() if "commitment" in name])
+        with pytest.raises(UnknownResource):
+            await site.service.check("1.9")
+        assert [log for log in logs if log["log_level"] == "error"] == []
+
+
+async def test_a_request_cut_off_by_the_end_of_the_gateway_is_no_lost_result() -> None:
+    asked = asyncio.Event()
+
+    async def hold(peer: PeerAssociation) -> None:
+        await peer.accept()
+        await peer.receive()
+        asked.set()
+        await peer.read_to_end()
+
+    async with open_scripted_site(hold) as site:
+        asking = asyncio.create_task(site.service.request("1.9", HELD))
+        await asked.wait()
+        next(task for task in asyncio.all_tasks() if task.get_name() == "storage commitment main").cancel()
+        with pytest.raises(ShuttingDown):
+            await asking
+        assert [one.uid for one in await site.store.list_in_state(TransactionState.ASKING)] == ["1.9"]
