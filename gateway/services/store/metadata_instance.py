@@ -16,6 +16,7 @@ from gateway.codecs.codestreams import Codestream
 from gateway.codecs.compressed_types import choose_transfer_syntax
 from gateway.codecs.head import InstanceHead
 from gateway.codecs.head_scanner import UID_NAMES
+from gateway.codecs.media_types import MediaType
 from gateway.codecs.model_writer import BulkReference, Model, write_model
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE, get_transfer_syntax
 from gateway.errors import DecodeError
@@ -119,8 +120,11 @@ class PlannedInstance:
         if reference.tag != PIXEL_DATA:
             return None
         found = part.codestream.transfer_syntax_uid if part.codestream is not None else None
+        return self._find_syntax_of(reference, part.media_type, found)
+
+    def _find_syntax_of(self, reference: BulkReference, media_type: MediaType, found: str | None) -> str | None:
         try:
-            return choose_transfer_syntax(part.media_type, self._stated, found)
+            return choose_transfer_syntax(media_type, self._stated, found)
         except DecodeError as error:
             raise DecodeError(error.reason, path=reference.path) from None
 
@@ -200,12 +204,25 @@ class PlannedInstance:
         for reference in self.references:
             part = parts.find(self.uri_of(reference))
             if reference.tag == PIXEL_DATA and part is not None:
-                found[reference.path] = self.find_syntax(reference, part)
+                found[reference.path] = self._find_common_syntax(reference, part, parts)
         encapsulated = {syntax for syntax in found.values() if syntax is not None}
         is_native = self._has_inline_pixels or ("7FE00010" in found and found["7FE00010"] is None)
         if len(encapsulated) > 1 or (encapsulated and is_native):
             raise DecodeError("pixel data in more than one transfer syntax", path="7FE00010")
         return next(iter(encapsulated), None)
+
+    def _find_common_syntax(self, reference: BulkReference, first: BulkPart, parts: BulkdataParts) -> str | None:
+        """The syntax of all parts of a value that have come; what none says of itself is in that of the first."""
+        syntax = self.find_syntax(reference, first)
+        uri, seen = self.uri_of(reference), {first.media_type}
+        for index in range(1, self.count_parts(reference, first)):
+            part = parts.find(uri, index)
+            if part is None:
+                break
+            if part.media_type not in seen and self._find_syntax_of(reference, part.media_type, syntax) != syntax:
+                raise DecodeError("frames in more than one transfer syntax", path=reference.path)
+            seen.add(part.media_type)
+        return syntax
 
     def _compare_description(self, parts: BulkdataParts, syntax: str | None) -> None:
         """Refuse what the metadata says of the image where the image says otherwise.

@@ -100,6 +100,31 @@ def test_ready_when_the_pixel_data_shows_its_syntax() -> None:
     assert instance.prepare(parts).transfer_syntax_uid == f"{J}91"
 
 
+@pytest.mark.parametrize(
+    ("kinds", "is_mixed"),
+    [
+        ((JPEG_2000, JPEG_2000, f"{JPEG_2000}; transfer-syntax={J}90"), False),
+        ((f"image/jpeg; transfer-syntax={J}50", "image/jpeg", "image/jpeg"), False),
+        ((f"{OCTETS}; transfer-syntax={J}90", JPEG_2000, JPEG_2000), False),
+        (("image/jpeg", "image/jpeg", JPEG_2000), True),
+        ((JPEG_2000, OCTETS, JPEG_2000), True),
+        ((JPEG_2000, JPEG_2000, f"{JPEG_2000}; transfer-syntax={J}91"), True),
+        ((JPEG_2000, "application/pdf", JPEG_2000), True),
+    ],
+)
+@pytest.mark.parametrize("numbered", [False, True])
+def test_frames_are_all_in_one_syntax(kinds: tuple[str, ...], is_mixed: bool, numbered: bool) -> None:
+    instance, parts = plan(t00280008={"vr": "IS", "Value": [3]}), BulkdataParts()
+    for number, kind in enumerate(kinds, start=1):
+        parts.add("http://h/pixels" + f"/frames/{number}" * numbered, part(kind))
+    if not is_mixed:
+        instance.check_description(parts)
+        return
+    with pytest.raises(DecodeError, match="transfer syntax|media type") as caught:
+        instance.check_description(parts)
+    assert caught.value.path == "7FE00010"
+
+
 def test_inline_pixel_data_is_native() -> None:
     icon = {"vr": "SQ", "Value": [{"7FE00010": {"vr": "OB", "BulkDataURI": "icon"}}]}
     instance, parts = plan(pixels={"vr": "OW", "InlineBinary": "AAAA"}, t00880200=icon), BulkdataParts()

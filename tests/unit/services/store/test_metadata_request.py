@@ -516,6 +516,13 @@ MALFORMED: list[tuple[str, bytes]] = [
     ),
     ("BulkDataURI of more than 8192", Upload([model(1, {"vr": "OW", "BulkDataURI": "a" * 9_000})]).body()),
     ("Content-Location of more than 8192", Upload([model()], [Bulk("a" * 8_193, PIXELS)]).body()),
+    (
+        "frames in more than one transfer syntax",
+        Upload(
+            [model(t00280008={"vr": "IS", "Value": [2]})],
+            [Bulk("pixels", FRAME, "image/jp2"), Bulk("pixels", FRAME)],
+        ).body(),
+    ),
     ("Content-Type", Upload([model()], [Bulk("pixels", PIXELS, "nonsense")]).body()),
     ("instance 2", make_body([(JSON, json.dumps([model(2), {**model(), "00280010": us(-1)}]).encode())])),
     ("00280010", make_body([(JSON, json.dumps([{**model(), "00280010": us(-1)}]).encode())])),
