@@ -29,7 +29,10 @@ PIXEL_DATA = 0x7FE00010
 _BITS = {PIXEL_DATA: 0, 0x7FE00008: 32, 0x7FE00009: 64}
 """The forms of native pixel data, with the Bits Allocated that two of them always have."""
 
-_DOCUMENT, _MIME_TYPE, _OFFSET_TABLE = 0x00420011, "00420012", "7FE00001"
+_DOCUMENT, _MIME_TYPE = 0x00420011, "00420012"
+_OFFSET_TABLES = ("7FE00001", "7FE00002")
+"""Extended Offset Table, and its lengths: of fragments that were elsewhere, not those that are made (PS3.5 §A.4)."""
+
 _SAMPLES, _PHOTOMETRIC, _FRAMES, _ROWS, _COLUMNS = "00280002", "00280004", "00280008", "00280010", "00280011"
 _BITS_ALLOCATED, _TRANSFER_SYNTAX, _LOSSY = "00280100", "00020010", "00282110"
 _PLANAR, _BITS_STORED, _HIGH_BIT = "00280006", "00280101", "00280102"
@@ -63,8 +66,8 @@ class PlannedInstance:
         The data set, in order.
     references : list of BulkReference
         Those among them; what is where in `pieces` may change with `prepare`.
-    has_offset_table : bool
-        Whether the metadata brings an Extended Offset Table, beside which the basic one is empty (PS3.5 §A.4).
+    dropped : list of BulkReference
+        Values that have to come too, but are not stored: those of an Extended Offset Table.
 
     Raises
     ------
@@ -73,18 +76,20 @@ class PlannedInstance:
     """
 
     def __init__(self, model: Model, stated: str | None, resolve: Callable[[str], str]) -> None:
+        tables = {tag: attribute for tag, attribute in model.items() if tag.upper() in _OFFSET_TABLES}
+        self.dropped = _find_references(write_model(tables))
+        model = {tag: attribute for tag, attribute in model.items() if tag not in tables}
         self.pieces = write_model(model)
         model = {tag.upper(): attribute for tag, attribute in model.items()}
-        self.references = [piece for piece in self.pieces if isinstance(piece, BulkReference)]
+        self.references = _find_references(self.pieces)
         self._uids = {tag: _read_uid(model, tag) for tag in UID_NAMES}
-        self._uris = {reference.path: resolve(_check_uri(reference)) for reference in self.references}
+        self._uris = {it.path: resolve(_check_uri(it)) for it in (*self.references, *self.dropped)}
         self._stated = stated or _first(model, _TRANSFER_SYNTAX)
         self._frames = _read_frames(model)
         self._native_lengths = {tag: _measure_pixels(model, tag, self._frames) for tag in _BITS}
         self._given = {tag: _read_number(model, tag) for tag in _COMPARED if _first(model, tag) is not None}
         self._has_inline_pixels = "InlineBinary" in model.get("7FE00010", {})
         self._check_inline_pixels(model)
-        self.has_offset_table = _OFFSET_TABLE in model
         top_level = {it.tag for it in self.references if it.path == f"{it.tag:08X}"}
         self._lacks_description = PIXEL_DATA in top_level and any(_first(model, tag) is None for tag in _DESCRIPTION)
         self._lacks_mime_type = _DOCUMENT in top_level and _first(model, _MIME_TYPE) is None
@@ -303,6 +308,10 @@ def _describe(codestream: Codestream | None, syntax: str | None) -> dict[str, An
 
 
 # --- single attributes ---
+
+
+def _find_references(pieces: list[bytes | BulkReference]) -> list[BulkReference]:
+    return [piece for piece in pieces if isinstance(piece, BulkReference)]
 
 
 def _check_uri(reference: BulkReference) -> str:

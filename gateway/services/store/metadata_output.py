@@ -154,7 +154,7 @@ class InstanceOutput:
         """The Basic Offset Table: filled if all frames are there, and empty otherwise, which is allowed."""
         frames = self._iter_frames(uri, count) if count > 1 else ()
         lengths = [8 + frame.length + frame.length % 2 for frame in frames]
-        is_filled = len(lengths) == count and not self._instance.has_offset_table and sum(lengths) <= _MAX_LENGTH
+        is_filled = len(lengths) == count and sum(lengths) <= _MAX_LENGTH
         table = b"".join(_sum_up(lengths)) if is_filled else b""
         return pack("<HHI", 0xFFFE, 0xE000, len(table)) + table
 

@@ -304,7 +304,7 @@ class _MetadataRequest:
 
     def _find_missing(self, instance: PlannedInstance) -> list[str]:
         missing = []
-        for reference in instance.references:
+        for reference in (*instance.references, *instance.dropped):
             uri = instance.uri_of(reference)
             first = self._parts.claim(uri)
             count = 1 if first is None else instance.count_parts(reference, first)

@@ -234,11 +234,23 @@ async def test_compressed_pixel_data_has_a_fragment_for_each_frame(count: int, n
     )
 
 
-async def test_an_extended_offset_table_excludes_the_other() -> None:
-    extended = model(t00280008={"vr": "IS", "Value": ["2"]}, t7FE00001={"vr": "OV", "InlineBinary": "AAAA"})
-    parts = [Bulk("pixels", FRAME, "image/jp2"), Bulk("pixels", FRAME, "image/jp2")]
-    seen = await read(Upload([extended, model(2, {"vr": "OW", "InlineBinary": "AAAA"})], parts).body())
-    assert value_of(seen[0], 0x7FE00010)[4:8] == bytes(4)
+@pytest.mark.parametrize("is_bulk", [False, True])
+@pytest.mark.parametrize("is_native", [False, True])
+async def test_an_extended_offset_table_of_other_fragments_is_left_out(is_native: bool, is_bulk: bool) -> None:
+    table = {"vr": "OV", "BulkDataURI": "table"} if is_bulk else {"vr": "OV", "InlineBinary": "AAAAAAAAAAA="}
+    stale = model(t00280008={"vr": "IS", "Value": ["2"]}, t7FE00001=table, t7FE00002=table)
+    parts = [Bulk("pixels", PIXELS * 2)] if is_native else [Bulk("pixels", FRAME, "image/jp2")] * 2
+    parts += [Bulk("table", bytes(16))] * is_bulk
+    for others in ([], [model(2, {"vr": "OW", "InlineBinary": "AAAA"})]):
+        for order in (parts, parts[::-1]):
+            seen = await read(Upload([stale, *others], order).body())
+            stored = read_stored(bytes(seen[0].data))
+            assert 0x7FE00001 not in stored and 0x7FE00002 not in stored
+            assert is_native or len(list(generate_frames(stored.PixelData, number_of_frames=2))) == 2
+    assert is_native or stored.PixelData[4:8] == b"\x08\0\0\0"  # the basic one is of these fragments
+    if is_bulk:
+        with pytest.raises(MalformedBody, match="missing: 7FE00001"):
+            await read(Upload([stale], parts[:-1]).body())
 
 
 SYNTAXES = [  # media type of the part, parameters of the metadata, syntax
@@ -526,6 +538,7 @@ MALFORMED: list[tuple[str, bytes]] = [
     ("Content-Type", Upload([model()], [Bulk("pixels", PIXELS, "nonsense")]).body()),
     ("instance 2", make_body([(JSON, json.dumps([model(2), {**model(), "00280010": us(-1)}]).encode())])),
     ("00280010", make_body([(JSON, json.dumps([{**model(), "00280010": us(-1)}]).encode())])),
+    ("7FE00001", make_body([(JSON, json.dumps([{**model(), "7FE00001": us(-1)}]).encode())])),
     ("00280008", make_body([(JSON, json.dumps([{**model(), "00280008": {"vr": "IS", "Value": [-1]}}]).encode())])),
     *(
         (name, make_body([(JSON, json.dumps([model(**{f"t{tag}": given})]).encode())]))
