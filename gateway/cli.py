@@ -134,7 +134,10 @@ def store(
         Path | None, typer.Option(metavar="FILE", help="Where it is kept what was stored at URL, to go on from there.")
     ] = None,
 ) -> None:
-    """Send files or folders by STOW-RS; exit code 0 only if all are stored, and committed with --commit."""
+    """Send files or folders by STOW-RS; exit code 0 only if all are stored, and committed with --commit.
+
+    Files that are no DICOM, and DICOMDIRs, are left out; a DICOM file that cannot be read counts as not stored.
+    """
     from rich.console import Console
 
     from gateway.sender.command import Order, store_files

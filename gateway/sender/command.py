@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from gateway.sender.commitment import CommitmentFailed, commit
-from gateway.sender.files import InstanceFile, find_files, read_instance_file
+from gateway.sender.files import InstanceFile, UnreadableFile, find_files, read_instance_file
 from gateway.sender.journal import Journal
 from gateway.sender.stow import Outcome, ServiceUnavailable, StowClient, divide
 
@@ -84,7 +84,7 @@ async def store_files(order: Order, console: Console) -> Summary:
     ConfigurationError
         The journal is of another service; nothing was sent.
     OSError
-        A path does not exist, or a file cannot be read or written.
+        A path does not exist, or the journal cannot be read or written.
     """
     summary = Summary()
     files = await asyncio.to_thread(_read_files, order.paths, summary)
@@ -105,7 +105,11 @@ async def store_files(order: Order, console: Console) -> Summary:
 def _read_files(paths: Sequence[Path], summary: Summary) -> list[InstanceFile]:
     files = []
     for path in find_files(paths):
-        file = read_instance_file(path)
+        try:
+            file = read_instance_file(path)
+        except UnreadableFile as error:
+            summary.troubles.append((path, str(error)))
+            continue
         if file is None:
             summary.not_dicom += 1
         else:

@@ -1,6 +1,7 @@
 """Which files are to be sent, and what they are.
 
-Files that are no DICOM are told apart here, before anything is sent; nothing but UIDs is read.
+Files that are no DICOM are told apart here, before anything is sent, and from DICOM files that cannot be read: those
+are not stored and must be told. Nothing but UIDs is read.
 """
 
 from __future__ import annotations
@@ -15,9 +16,16 @@ from pydicom.errors import InvalidDicomError
 
 from gateway.resources import is_valid_uid
 
-__all__ = ["InstanceFile", "find_files", "read_instance_file"]
+__all__ = ["InstanceFile", "UnreadableFile", "describe_fault", "find_files", "read_instance_file"]
+
+MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+"""SOP Class of a DICOMDIR: a DICOM file that is no instance of a study (PS3.3 §F)."""
 
 _TAGS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"]
+
+
+class UnreadableFile(Exception):
+    """A file that cannot be read, or a DICOM file that does not say which instance it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +59,29 @@ def find_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def read_instance_file(path: Path) -> InstanceFile | None:
-    """What the file says of itself; None if it is no DICOM file with the UIDs an instance has.
+    """What the file says of itself; None if it is no DICOM file or a DICOMDIR.
 
     Raises
     ------
-    OSError
-        It cannot be read.
+    UnreadableFile
+        It cannot be read, or begins as a DICOM file and has no UIDs of an instance, for instance because it was cut.
     """
-    status = path.stat()
     try:
+        status = path.stat()
         with config.disable_value_validation():
             head: Any = dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
         uids = [str(head.get(tag, "")) for tag in _TAGS]
-    except (InvalidDicomError, EOFError, ValueError, NotImplementedError, AttributeError, KeyError):
+    except InvalidDicomError:
         return None
-    if not all(is_valid_uid(uid) for uid in uids):
+    except Exception as error:  # pydicom and zlib raise errors of many kinds on damaged files
+        raise UnreadableFile(f"cannot be read: {describe_fault(error)}") from error
+    if all(is_valid_uid(uid) for uid in uids):
+        return InstanceFile(path, status.st_size, status.st_mtime_ns, *uids)
+    if head.file_meta.get("MediaStorageSOPClassUID") == MEDIA_STORAGE_DIRECTORY:
         return None
-    return InstanceFile(path, status.st_size, status.st_mtime_ns, *uids)
+    raise UnreadableFile("a DICOM file without the UIDs of an instance")
+
+
+def describe_fault(error: Exception) -> str:
+    """What to tell of `error`: the words of the system; those of a library may quote values of the file."""
+    return (error.strerror if isinstance(error, OSError) else None) or "damaged"

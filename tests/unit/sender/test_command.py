@@ -21,6 +21,7 @@ from gateway.sender.command import Order, Summary, store_files
 from gateway.sender.files import find_files, read_instance_file
 from gateway.sender.journal import Journal
 from tests.unit.sandbox.conftest import make_instance, save
+from tests.unit.sender.conftest import save_broken_deflated, save_dicomdir
 
 UIDS = ("1.2.1.1.1", "1.2.1.1.2", "1.2.2.1.1")
 
@@ -75,6 +76,18 @@ async def test_what_failed_is_told_and_tried_again_by_the_next_run(tmp_path: Pat
         site.sandbox.behaviour = Behaviour()
         summary, told = await site.store()
         assert summary.is_success and told.startswith("3 stored")
+
+
+async def test_a_damaged_file_is_told_and_the_others_are_stored(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site:
+        (tmp_path / "files" / "damaged").write_bytes((tmp_path / "files" / "1.2.1.1.1.dcm").read_bytes()[:380])
+        save_broken_deflated(tmp_path / "files" / "deflated")
+        save_dicomdir(tmp_path / "files" / "DICOMDIR")
+        summary, told = await site.store()
+        assert not summary.is_success and list_held(site.sandbox) == sorted(UIDS)
+        assert told.startswith("3 stored, 2 failed, 2 no DICOM\n")
+        assert f"{tmp_path}/files/damaged: a DICOM file without the UIDs of an instance\n" in told
+        assert f"{tmp_path}/files/deflated: cannot be read: damaged\n" in told
 
 
 async def test_a_run_that_was_cut_goes_on(tmp_path: Path) -> None:
