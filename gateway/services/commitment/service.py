@@ -109,7 +109,7 @@ class CommitmentService:
             await self._transactions.give_up(uid)
             return await self._transactions.list_outcomes(uid)
         if self._now() - transaction.changed > self.settings.repeat_after_s:
-            self._ask_again(uid)
+            self._ask_again(transaction)
         return None
 
     async def wait(self, uid: str, timeout: float) -> list[Outcome] | None:
@@ -124,7 +124,7 @@ class CommitmentService:
         """Ask again what an earlier run may not have asked; called once, at the start."""
         for transaction in await self._transactions.list_in_state(TransactionState.ASKING):
             if transaction.backend == self._archive.name:
-                self._ask_again(transaction.uid)
+                self._ask_again(transaction)
 
     # --- inside ---
 
@@ -155,13 +155,15 @@ class CommitmentService:
         start_task(self._ask(uid, references, names, asked), name=f"storage commitment {self._archive.name}")
         await asyncio.shield(asked)
 
-    def _ask_again(self, uid: str) -> None:
-        start_task(self._repeat(uid), name=f"storage commitment {self._archive.name}")
+    def _ask_again(self, transaction: Transaction) -> None:
+        start_task(self._repeat(transaction), name=f"storage commitment {self._archive.name}")
 
-    async def _repeat(self, uid: str) -> None:
-        await self._transactions.set_state(uid, TransactionState.ASKING)
-        unknown = [one.reference for one in await self._transactions.list_outcomes(uid) if one.reason is None]
-        await self._ask(uid, unknown, (), _make_promise(), is_repeated=True)
+    async def _repeat(self, transaction: Transaction) -> None:
+        if not await self._transactions.begin_again(transaction):
+            return  # another check was first, or the result came
+        outcomes = await self._transactions.list_outcomes(transaction.uid)
+        unknown = [one.reference for one in outcomes if one.reason is None]
+        await self._ask(transaction.uid, unknown, (), _make_promise(), is_repeated=True)
 
     async def _ask(
         self,

@@ -167,6 +167,17 @@ class TransactionStore:
 
         return await self._run(self._atomically(update))
 
+    async def begin_again(self, transaction: Transaction) -> bool:
+        """Back to asking, for one caller of those who read the same `transaction`; tells whether it is this one."""
+
+        def update(database: sqlite3.Connection) -> bool:
+            query = "UPDATE transactions SET state = ?, changed = ? WHERE uid = ? AND changed = ? AND state = ?"
+            before = (transaction.uid, transaction.changed, transaction.state.value)
+            values = (TransactionState.ASKING.value, self._now(), *before)
+            return database.execute(query, values).rowcount > 0
+
+        return await self._run(self._atomically(update))
+
     async def remove(self, uid: str) -> bool:
         """Forget a transaction that the archive never heard of, so that its UID may be used again.
 

@@ -171,6 +171,16 @@ async def test_an_archive_that_forgot_is_asked_again(tmp_path: Path) -> None:
         assert site.sandbox.counters.commitments == 2
 
 
+async def test_of_many_checks_at_once_one_asks_again(tmp_path: Path) -> None:
+    async with open_site(tmp_path, Behaviour(commitment=CommitmentAnswer.NEVER), wait_s=0, repeat_after_s=60) as site:
+        await site.service.request("1.9", HELD)
+        await site.settle()
+        site.late_s[0] = 61
+        assert await asyncio.gather(*(site.service.check("1.9") for _ in range(5))) == [None] * 5
+        await site.settle()
+        assert site.sandbox.counters.commitments == 2
+
+
 async def test_an_archive_that_cannot_be_asked_again_is_asked_later(tmp_path: Path) -> None:
     async with open_site(tmp_path, Behaviour(commitment=CommitmentAnswer.NEVER), wait_s=0, repeat_after_s=60) as site:
         await site.service.request("1.9", HELD)

@@ -107,6 +107,20 @@ async def test_of_many_at_once_one_gets_the_uid(store: TransactionStore) -> None
     assert sorted(type(one).__name__ for one in outcomes) == ["ConflictingRequest"] * 19 + ["NoneType"]
 
 
+async def test_of_many_at_once_one_begins_again(store: TransactionStore, clock: Clock) -> None:
+    await store.add("1.9", "main", [ONE])
+    await store.set_state("1.9", TransactionState.WAITING)
+    seen = await store.find("1.9")
+    assert seen is not None
+    clock.now += 60
+    assert sum(await asyncio.gather(*(store.begin_again(seen) for _ in range(20)))) == 1
+    again = await store.find("1.9")
+    assert again is not None and (again.state, again.changed) == (TransactionState.ASKING, 1_060.0)
+    await store.record("1.9", {"1.2.1": COMMITTED})
+    assert not await store.begin_again(again)
+    assert await state_of(store, "1.9") is TransactionState.DONE
+
+
 async def test_a_restart_keeps_all(tmp_path: Path, clock: Clock) -> None:
     path = str(tmp_path / "kept.sqlite")
     first = TransactionStore(path, now=clock)
