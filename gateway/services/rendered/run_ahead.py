@@ -52,6 +52,9 @@ async def _capture(call: Callable[[], Awaitable[T]]) -> T | Exception:
 
 
 def _unwrap(result: T | Exception) -> T:
-    if isinstance(result, Exception):
+    if not isinstance(result, Exception):
+        return result
+    try:
         raise result
-    return result
+    finally:
+        del result  # its traceback holds this frame; together they would keep the frames of the call until a collection

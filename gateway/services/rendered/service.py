@@ -292,7 +292,7 @@ class _Losses:
         if not isinstance(error, NotAcceptable):
             _log.info("instance_not_rendered", error=type(error).__name__)
         if self._first is None or isinstance(self._first, NotAcceptable):
-            self._first = error
+            self._first = error.with_traceback(None)  # which holds what was to be shown, and this object
 
     async def bear(self, call: _Call) -> Picture | None:
         try:
@@ -302,4 +302,6 @@ class _Losses:
             return None
 
     def explain(self) -> GatewayError:
-        return self._first or NotAcceptable((), "nothing of it can be rendered")
+        """Why there is nothing; it is handed over, since whoever raises it holds this object in the traceback."""
+        error, self._first = self._first, None
+        return error or NotAcceptable((), "nothing of it can be rendered")

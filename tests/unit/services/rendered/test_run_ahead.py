@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from functools import partial
 
 import pytest
 
+from gateway.imaging.shared_bytes import SharedBytes
 from gateway.services.rendered.run_ahead import run_ahead
 from gateway.tasks import running_tasks
 
@@ -85,6 +89,28 @@ async def test_a_failure_comes_in_its_place() -> None:
             given.append(result)
     assert given == [0]
     assert calls.is_closed and "rendering" not in running_tasks()
+
+
+async def test_what_a_failed_call_holds_is_given_back_at_once() -> None:
+    held: list[weakref.ref[SharedBytes]] = []
+
+    async def generate() -> AsyncGenerator[Callable[[], Awaitable[None]], None]:
+        for _ in range(3):
+            shared = SharedBytes()
+            held.append(weakref.ref(shared))
+            yield partial(fail, shared)
+
+    async def fail(_: SharedBytes) -> None:
+        raise ValueError
+
+    gc.disable()
+    try:
+        with suppress(ValueError):
+            async for _ in run_ahead(generate(), 2):
+                pytest.fail("all fail")
+        assert held and [shared() for shared in held] == [None] * len(held)
+    finally:
+        gc.enable()
 
 
 async def test_a_failure_of_the_source() -> None:

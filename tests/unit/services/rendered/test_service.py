@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+import gc
+import weakref
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,6 +209,29 @@ async def test_a_failure_in_the_workers(tmp_path: Path) -> None:
             with pytest.raises(ImagingFailed):
                 await collect(site, RenderRequest(path, EACH))
         await site.site.check_clean()
+
+
+@pytest.mark.parametrize("path", [INSTANCE, SERIES])
+async def test_a_failure_is_not_kept(tmp_path: Path, path: ResourcePath) -> None:
+    """Not even until the next collection: its traceback holds what was to be shown."""
+    errors: list[weakref.ref[ImagingFailed]] = []
+
+    def refuse(_: bytes) -> bool:
+        error = ImagingFailed("broken")
+        errors.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error
+
+    async with open_rendered_site(tmp_path, workers=FakeWorkers(refuses=refuse)) as site:
+        gc.disable()
+        try:
+            with suppress(ImagingFailed):
+                await collect(site, RenderRequest(path, EACH))
+            assert errors and [error() for error in errors] == [None] * len(errors)
+        finally:
+            gc.enable()
 
 
 # --- presentation states ---
