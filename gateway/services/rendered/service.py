@@ -247,6 +247,7 @@ class RenderedService:
         async with self._retrieve.open_instances(path, AS_STORED) as instances:
             instance = instances.first
             reader = InstanceReader(instance.sop_class_uid, instance.transfer_syntax_uid, choose_frames, self._limits)
+            reader.keeps_together = True  # since all are held at one time, within the limit
             reading = Reading(instance, reader, self._retrieve.association_cost)
             frames = tuple([frame async for frame in reading.iter_frames()])
             if not reading.is_cut:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from contextlib import aclosing, suppress
+from contextlib import aclosing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -347,6 +347,17 @@ async def test_a_segmentation_over_many_frames_takes_one_association(tmp_path: P
         drawn = {one["frame"]: [number for _, number, _ in one["over"]] for one in shown}
         expected = {1: [2], 2: [1, 2], 3: [2, 4], 4: [2, 3], 5: [2, 3]}
         assert drawn == {number: expected[number] for number in frames or expected}
+        await site.site.check_clean()
+
+
+@pytest.mark.parametrize(("limit", "is_held"), [(255, False), (256, True)])
+async def test_frames_of_a_segmentation_are_held_within_the_limit(tmp_path: Path, limit: int, is_held: bool) -> None:
+    async with open_rendered_site(tmp_path, ReaderLimits(frames=limit)) as site:
+        add_loop(site)
+        over = add_drawing(site, [1], [1], [2], [2])
+        with nullcontext() if is_held else pytest.raises(TooLarge, match="of the frames"):
+            assert len(await collect(site, RenderRequest(LOOP, EACH, frames=(1, 2), segmentation=over))) == 2
+        assert len(await collect(site, RenderRequest(LOOP, EACH, frames=(1,), segmentation=over))) == 1
         await site.site.check_clean()
 
 
