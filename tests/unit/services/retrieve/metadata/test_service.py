@@ -49,7 +49,9 @@ by_cache = pytest.mark.parametrize("keeps", [False, True], ids=["passing", "kept
 @pytest.mark.parametrize("method", METHODS)
 async def test_every_attribute_and_bulk_values_by_reference(tmp_path: Path, method: str, keeps: bool) -> None:
     async with open_site(tmp_path, retrieve=method) as site:
-        long = make_instance("1.2.1.1.9", TextValue="x" * (INLINE_BYTES + 2), EncapsulatedDocument=bytes(INLINE_BYTES + 2))
+        long = make_instance(
+            "1.2.1.1.9", TextValue="x" * (INLINE_BYTES + 2), EncapsulatedDocument=bytes(INLINE_BYTES + 2)
+        )
         site.sandbox.index.add_file(save(long, tmp_path / "files"))
         models = await read(site, STUDY, keeps=keeps)
         await site.check_clean()
