@@ -20,7 +20,7 @@ from gateway.codecs.identifier import encode_identifier
 from gateway.config import CommitmentSettings
 from gateway.dimse.archive import Archive
 from gateway.dimse.scu.commitment import CommitmentExchange
-from gateway.errors import BackendError, DimseStatusError, ResultGone, ShuttingDown, UnknownResource
+from gateway.errors import BackendError, ConflictingRequest, DimseStatusError, ResultGone, ShuttingDown, UnknownResource
 from gateway.services.commitment.modules import Outcome, Reference, describe_request
 from gateway.services.commitment.results import CommitmentResults
 from gateway.services.commitment.transactions import Transaction, TransactionState, TransactionStore
@@ -83,10 +83,9 @@ class CommitmentService:
             Likewise; cut off while it was being asked, it is asked again after a restart.
         """
         await self._purge()
-        await self._transactions.add(uid, self._archive.name, references)
         done = self._results.watch(uid)
         try:
-            await self._ask_apart(uid, references, (uid,))
+            await self._ask_apart(uid, references)
             return await self._wait(uid, done, self.settings.wait_s)
         finally:
             self._results.unwatch(uid, done)
@@ -149,11 +148,24 @@ class CommitmentService:
             return None
         return await self._transactions.list_outcomes(uid)
 
-    async def _ask_apart(self, uid: str, references: Sequence[Reference], names: Sequence[str]) -> None:
-        """Ask in a task that outlives the caller, and wait until the archive took or refused the request."""
+    async def _ask_apart(self, uid: str, references: Sequence[Reference]) -> None:
+        """Write and ask in a task that outlives the caller, and wait until the archive took or refused the request."""
         asked = _make_promise()
-        start_task(self._ask(uid, references, names, asked), name=f"storage commitment {self._archive.name}")
+        start_task(self._begin(uid, references, asked), name=f"storage commitment {self._archive.name}")
         await asyncio.shield(asked)
+
+    async def _begin(self, uid: str, references: Sequence[Reference], asked: asyncio.Future[None]) -> None:
+        """A new transaction: what is written is asked, too, whoever leaves in between."""
+        try:
+            await self._transactions.add(uid, self._archive.name, references)
+            await self._ask(uid, references, (uid,), asked)
+        except ConflictingRequest as error:
+            _settle(asked, error)
+        except Exception as error:
+            _settle(asked, error)  # a defect, or the disk: the client is told, and the log
+            raise
+        finally:
+            _settle(asked, ShuttingDown("the gateway is shutting down"))
 
     def _ask_again(self, transaction: Transaction) -> None:
         start_task(self._repeat(transaction), name=f"storage commitment {self._archive.name}")
@@ -191,7 +203,6 @@ class CommitmentService:
                 may_act = exchange is not None and exchange.has_asked
                 _settle(asked, await self._note_failure(uid, error, may_act=may_act, is_repeated=is_repeated))
         finally:
-            _settle(asked, ShuttingDown("the gateway is shutting down"))
             self._results.unwatch(uid, done)
 
     def _divide(self, references: Sequence[Reference], names: Sequence[str]) -> list[tuple[str, Sequence[Reference]]]:

@@ -34,7 +34,7 @@ from gateway.services.commitment.results import CommitmentResults
 from gateway.services.commitment.service import CommitmentService
 from gateway.services.commitment.transactions import TransactionState, TransactionStore
 from gateway.tasks import running_tasks
-from tests.support.cancellation import settle
+from tests.support.cancellation import MAX_STEPS, iter_cancelled_runs, settle
 from tests.support.scripted_peer import Message, PeerAssociation, Script, ScriptedPeer
 from tests.unit.sandbox.conftest import CT, make_instance, save
 
@@ -146,6 +146,24 @@ async def test_a_client_that_leaves_stops_nothing(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await asking
         assert await site.service.wait("1.9", LONG_S) == [Outcome(one, 0) for one in HELD]
+
+
+async def test_a_client_that_leaves_at_any_point_leaves_nothing_half_asked(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site:
+        uids = (f"1.9.{number}" for number in range(MAX_STEPS))
+        async for step in iter_cancelled_runs(lambda: site.service.request(next(uids), HELD)):
+            await site.settle()
+            assert await site.store.list_in_state(TransactionState.ASKING) == [], f"cancelled at await {step}"
+
+
+async def test_a_failure_of_the_database_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(uid: str, asked_as: str) -> None:
+        raise OSError("disk full")
+
+    async with open_site(tmp_path) as site:
+        monkeypatch.setattr(site.store, "note_asked", fail)
+        with pytest.raises(OSError, match="disk full"):
+            await site.service.request("1.9", HELD)
 
 
 async def test_a_restart_between_request_and_result(tmp_path: Path) -> None:
