@@ -56,6 +56,9 @@ _Call: TypeAlias = Callable[[], Awaitable[Picture | None]]
 _OF_ONE_INSTANCE = (DecodeError, ImagingFailed, NotAcceptable, TooLarge, UnknownResource)
 """What may be wrong with one instance and leaves the others of its series as they are."""
 
+_OF_ONE_PICTURE = (*_OF_ONE_INSTANCE, BadParameter)
+"""The same of one picture: a region may lie outside one image and within the others."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -298,7 +301,7 @@ class _Losses:
     async def bear(self, call: _Call) -> Picture | None:
         try:
             return await call()
-        except _OF_ONE_INSTANCE as error:
+        except _OF_ONE_PICTURE as error:
             self.note(error)
             return None
 

@@ -203,6 +203,22 @@ async def test_a_series_of_which_nothing_can_be_shown(
             await collect(site, RenderRequest(ResourcePath("1.2.5", "1.2.5.1"), EACH))
 
 
+@pytest.mark.parametrize("outside", [b"1.2.1.1.1", b"1.2.1.1.3", b"1.2.1.1."])
+async def test_a_region_that_lies_outside_some_images(tmp_path: Path, outside: bytes) -> None:
+    def refuse(header: bytes) -> bool:
+        if outside in header:
+            raise BadParameter("viewport", "the source region lies outside the image")
+        return False
+
+    async with open_rendered_site(tmp_path, workers=FakeWorkers(refuses=refuse)) as site:
+        if outside.endswith(b"."):
+            with pytest.raises(BadParameter, match="viewport"):
+                await collect(site, RenderRequest(SERIES, EACH))
+        else:
+            assert len(await collect(site, RenderRequest(SERIES, EACH))) == 2
+        await site.site.check_clean()
+
+
 async def test_a_failure_in_the_workers(tmp_path: Path) -> None:
     async with open_rendered_site(tmp_path, workers=FakeWorkers(refuses=lambda _: True)) as site:
         for path in (INSTANCE, SERIES):
