@@ -9,6 +9,7 @@ Source: PS3.18 §10.5.1.4, §10.5.2, Table 10.5.2-1
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,13 @@ from gateway.errors import DecodeError
 from gateway.resources import is_valid_uid
 from gateway.services.store.bulkdata_parts import MAX_URI, BulkdataParts, BulkPart
 
-__all__ = ["PIXEL_DATA", "PlannedInstance"]
+__all__ = ["PIXEL_DATA", "WORTH_A_THREAD", "PlannedInstance"]
+
+WORTH_A_THREAD = 65_536
+"""Bytes of metadata whose handling would hold the event loop for too long."""
+
+_REFERENCE_BYTES = 64
+"""What a reference counts for among them."""
 
 PIXEL_DATA = 0x7FE00010
 _BITS = {PIXEL_DATA: 0, 0x7FE00008: 32, 0x7FE00009: 64}
@@ -68,6 +75,12 @@ class PlannedInstance:
         Those among them; what is where in `pieces` may change with `prepare`.
     dropped : list of BulkReference
         Values that have to come too, but are not stored: those of an Extended Offset Table.
+    uses : Counter of str
+        How many of `references` each URI answers.
+    pixel_uris : list of str
+        Where the parts of all pixel data, that of icons included, are to come from.
+    is_large : bool
+        Whether `prepare` is better called beside the event loop.
 
     Raises
     ------
@@ -82,8 +95,12 @@ class PlannedInstance:
         self.pieces = write_model(model)
         model = {tag.upper(): attribute for tag, attribute in model.items()}
         self.references = _find_references(self.pieces)
-        self._uids = {tag: _read_uid(model, tag) for tag in UID_NAMES}
         self._uris = {it.path: resolve(_check_uri(it)) for it in (*self.references, *self.dropped)}
+        self.uses = Counter(self._uris[it.path] for it in self.references)
+        self.pixel_uris = [self._uris[it.path] for it in self.references if it.tag == PIXEL_DATA]
+        sizes = (len(it) if isinstance(it, bytes) else _REFERENCE_BYTES for it in self.pieces)
+        self.is_large = sum(sizes) >= WORTH_A_THREAD
+        self._uids = {tag: _read_uid(model, tag) for tag in UID_NAMES}
         self._stated = stated or _first(model, _TRANSFER_SYNTAX)
         self._frames = _read_frames(model)
         self._native_lengths = {tag: _measure_pixels(model, tag, self._frames) for tag in _BITS}
@@ -108,11 +125,6 @@ class PlannedInstance:
     def uri_of(self, reference: BulkReference) -> str:
         """Where the parts of a value are to come from."""
         return self._uris[reference.path]
-
-    @property
-    def pixel_uris(self) -> list[str]:
-        """Where the parts of all pixel data, that of icons included, are to come from."""
-        return [self.uri_of(reference) for reference in self.references if reference.tag == PIXEL_DATA]
 
     def find_syntax(self, reference: BulkReference, part: BulkPart) -> str | None:
         """The transfer syntax of a value that came in `part`; None if it is not compressed.

@@ -9,11 +9,12 @@ piece, `close_value`; `find_passable` says whether one may.
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from struct import pack
 
 from gateway.codecs import Buffer
+from gateway.codecs.head import InstanceHead
 from gateway.codecs.media_types import MediaType
 from gateway.codecs.model_writer import BulkReference
 from gateway.codecs.reencode import encode_element_header
@@ -52,7 +53,6 @@ class InstanceOutput:
         self._parts = parts
         self._spool = spool
         self._is_shared = is_shared
-        self._uses = Counter(instance.uri_of(reference) for reference in instance.references)
         self._index = 0
         self._filled = 0
         self._next_frame = 0
@@ -77,7 +77,7 @@ class InstanceOutput:
         if not self.has_started:
             if not self._instance.is_ready(self._parts):
                 return
-            head = self._instance.prepare(self._parts)
+            head = await self._prepare()
             self.has_started = True
             yield InstanceStart(head)
         while self._index < len(self._instance.pieces):
@@ -93,6 +93,11 @@ class InstanceOutput:
                 if self._is_encapsulating:
                     return
             self._index += 1
+
+    async def _prepare(self) -> InstanceHead:
+        if self._instance.is_large:
+            return await asyncio.to_thread(self._instance.prepare, self._parts)
+        return self._instance.prepare(self._parts)
 
     @property
     def is_complete(self) -> bool:
@@ -147,7 +152,7 @@ class InstanceOutput:
         if part.length % 2:
             yield _padding_of(vr)
         uri = self._instance.uri_of(reference)
-        if not self._is_shared and self._uses[uri] == 1:
+        if not self._is_shared and self._instance.uses[uri] == 1:
             self._spool.release(self._parts.mark_sent(uri, index))
 
     def _make_offset_table(self, uri: str, count: int) -> bytes:
@@ -180,7 +185,7 @@ class InstanceOutput:
         if gap is None or self._is_shared or self._is_encapsulating or self._instance.uri_of(gap) != location:
             return None
         part = BulkPart(media_type, SENT, 0, 0)
-        if self._uses[location] != 1 or self._instance.find_syntax(gap, part) is not None:
+        if self._instance.uses[location] != 1 or self._instance.find_syntax(gap, part) is not None:
             return None
         if not self._instance.is_ready(self._parts, arriving=location):
             return None

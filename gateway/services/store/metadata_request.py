@@ -32,7 +32,7 @@ from gateway.services.store.bulkdata_parts import MAX_URI, BulkdataParts, BulkPa
 from gateway.services.store.bulkdata_spool import BulkdataSpool, open_spool
 from gateway.services.store.consumer_images import CONSUMER_TYPES, ConsumerImages
 from gateway.services.store.incoming import BodyEvent, InstanceEvent
-from gateway.services.store.metadata_instance import PlannedInstance
+from gateway.services.store.metadata_instance import WORTH_A_THREAD, PlannedInstance
 from gateway.services.store.metadata_output import InstanceOutput
 
 __all__ = ["METADATA_TYPES", "read_metadata_instances"]
@@ -63,7 +63,6 @@ _SIGNATURE_BYTES = 64
 _PART_BYTES = 256
 """What remembering a part takes, about, besides the text of its headers."""
 
-_WORTH_A_THREAD = 65_536
 _MAX_COMPLAINTS = 5
 
 
@@ -221,7 +220,7 @@ class _MetadataRequest:
         read = METADATA_TYPES.get(essence) or (_read_xml if document.lstrip()[:1] == b"<" else read_json_models)
         charset = media_type.parameter("charset")
         arguments = (read, document, charset, media_type.transfer_syntax, self._resolve, len(self._instances))
-        if len(document) < _WORTH_A_THREAD:
+        if len(document) < WORTH_A_THREAD:
             planned = _plan_instances(*arguments)
         else:
             planned = await asyncio.to_thread(_plan_instances, *arguments)
@@ -276,7 +275,10 @@ class _MetadataRequest:
         """
         if not self._instances:
             raise MalformedBody("the request body holds no metadata")
-        self._check_whole()
+        if self._held < WORTH_A_THREAD:
+            self._check_whole()
+        else:
+            await asyncio.to_thread(self._check_whole)
         for number, instance in enumerate(self._instances):
             output = self._first if not number else None
             is_shared = len(self._instances) > 1

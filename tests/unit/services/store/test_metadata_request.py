@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from gateway.errors import MalformedBody, RequestError, SpoolFailed, TooLarge
 from gateway.imaging.workers import ImagingWorkers
 from gateway.services.store.consumer_images import ConsumerImages
 from gateway.services.store.incoming import BodyEvent, InstanceData, InstanceEnd, InstanceStart
+from gateway.services.store.metadata_instance import PlannedInstance
 from gateway.services.store.metadata_request import read_metadata_instances
 from gateway.tasks import running_tasks
 from tests.support.metadata_uploads import JSON, XML, Bulk, Upload, make_body, read_stored
@@ -592,3 +594,26 @@ async def test_large_metadata_is_read_beside_the_event_loop() -> None:
     (seen,) = await read(Upload([large], [Bulk("pixels", PIXELS)]).body())
     counting.cancel()
     assert len(seen.data) > 10_000_000 and turns > 10
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+async def test_what_follows_from_the_parts_of_large_metadata_is_settled_beside_the_event_loop(
+    is_large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is written once more, for what the image tells, and where references are compared with parts."""
+    on_loop: list[bool] = []
+
+    def note(*arguments: Any) -> Any:
+        on_loop.append(threading.current_thread() is threading.main_thread())
+        return check(*arguments)
+
+    check = PlannedInstance.check_description
+    monkeypatch.setattr(PlannedInstance, "check_description", note)
+    prepare = PlannedInstance.prepare
+    monkeypatch.setattr(PlannedInstance, "prepare", lambda *arguments: (note(*arguments), prepare(*arguments))[1])
+    comment = {"vr": "LT", "Value": ["x" * (70_000 if is_large else 10)]}
+    upload = [model(**lacking(t00104000=comment)), model(2)]
+    seen = await read(Upload(upload, [Bulk("pixels", jpeg(4, 8), "image/jpeg")]).body())
+    assert [read_stored(bytes(it.data)).Rows for it in seen] == [4, 4]
+    # both are compared, then each is prepared, of which the second is small
+    assert on_loop == [not is_large] * 3 + [True]
