@@ -21,6 +21,8 @@ from gateway.errors import ImagingFailed
 
 __all__ = ["find_macro", "get_items", "get_number", "get_numbers", "get_text", "get_texts", "get_value", "read_header"]
 
+# parsed, a header of tiny elements has fifty times its bytes, and the memory is wanted by other tasks
+_SHORT_BYTES = 256 * 1024
 _MOST_KEPT_BYTES = 4 * 1024 * 1024
 
 # what pydicom raises, one kind or another, for bytes that break their VR; deep nesting ends in a RecursionError
@@ -43,14 +45,23 @@ _UNREADABLE = (
 def read_header(header: bytes) -> Dataset:
     """Parse a data set in Explicit VR Little Endian without preamble; nobody changes the result.
 
-    The last few short ones are kept: the frames of one instance bring the same header again and again.
+    The last few short ones are kept and the last long one: the frames of one instance bring the same header again and
+    again, and functional groups of some thousand frames take a second to parse.
 
     Raises
     ------
     ImagingFailed
         The bytes are no such data set.
     """
-    return _parse_kept(header) if len(header) <= _MOST_KEPT_BYTES else _parse(header)
+    if len(header) <= _SHORT_BYTES:
+        return _parse_short(header)
+    if header in _last_long:
+        return _last_long[header]
+    _last_long.clear()  # first, so that two are never there
+    data_set = _parse(header)
+    if len(header) <= _MOST_KEPT_BYTES:
+        _last_long[header] = data_set
+    return data_set
 
 
 def _parse(header: bytes) -> Dataset:
@@ -60,7 +71,8 @@ def _parse(header: bytes) -> Dataset:
         raise ImagingFailed("the data set is not in Explicit VR Little Endian") from error
 
 
-_parse_kept = lru_cache(maxsize=4)(_parse)
+_parse_short = lru_cache(maxsize=4)(_parse)
+_last_long: dict[bytes, Dataset] = {}
 
 
 def get_value(data_set: Dataset, tag: int | str) -> Any:

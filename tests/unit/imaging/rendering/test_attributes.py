@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +58,29 @@ def test_macros_of_the_frame_come_before_shared_ones() -> None:
     assert [center(1), center(2), center(3)] == [10, 20, 1]
     assert attributes.find_macro(header, 2, "PixelMeasuresSequence") is not None
     assert attributes.find_macro(header, 1, "FrameContentSequence") is None
+
+
+def test_of_long_headers_one_is_kept_and_none_while_another_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(size: int) -> bytes:
+        return b"\x09\0\0\x10OB\0\0" + size.to_bytes(4, "little") + bytes(size)
+
+    kept: list[weakref.ref[Dataset]] = []
+    counts = []
+    parse = attributes._parse
+
+    def parse_and_count(header: bytes) -> Dataset:
+        gc.collect()
+        counts.append(sum(one() is not None for one in kept))
+        data_set = parse(header)
+        kept.append(weakref.ref(data_set))
+        return data_set
+
+    monkeypatch.setattr(attributes, "_parse", parse_and_count)
+    for size in (300_000, 300_000, 4_000_000, 300_002, 5_000_000, 5_000_000):
+        attributes.read_header(make(size))
+    assert counts == [0] * 5
+    gc.collect()
+    assert [one() for one in kept] == [None] * 5
 
 
 def test_headers_are_parsed_once() -> None:
