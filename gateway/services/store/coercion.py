@@ -187,10 +187,12 @@ class CoercingEncoder:
     def _replace(self, element: Element) -> Element:
         if element.tag == _CHARACTER_SET:
             self._character_set = [element]
-        wanted = self._pending.pop(element.tag, None)
+        self._pending.pop(element.tag, None)
+        wanted = self._coercion.values.get(element.tag)
         if wanted is None or element.value.rstrip(b" \0") == wanted[1].rstrip(b" "):
             return element
-        self._previous.append(element)
+        if not any(isinstance(it, Element) and it.tag == element.tag for it in self._previous):
+            self._previous.append(element)  # of an element that stands there twice, which none may, the first is kept
         return Element(element.tag, *wanted)
 
     def _finish(self) -> Iterator[Token]:

@@ -152,6 +152,15 @@ def test_the_sequence_comes_last_where_nothing_follows() -> None:
     assert item is not None
 
 
+@pytest.mark.parametrize("first", [b"THERE ", b"HERE"])
+def test_a_value_that_stands_there_twice_is_set_twice(first: bytes) -> None:
+    again = element(0x00100021, "LO", b"Elsewhere ")
+    data, item = coerce(element(0x00100021, "LO", first) + again, ExplicitVRLittleEndian, 0, SETTINGS[0])
+    assert data.startswith(element(0x00100021, "LO", b"HERE") * 2 + b"\x00\x04\x61\x05")
+    kept = "THERE" if first == b"THERE " else "Elsewhere"
+    assert item is not None and item["04000550"]["Value"] == [{"00100021": {"vr": "LO", "Value": [kept]}}]
+
+
 @pytest.mark.parametrize(
     "data",
     [
