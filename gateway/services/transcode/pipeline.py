@@ -121,9 +121,12 @@ class FramePipeline:
             It cannot be converted.
         """
         outcome = await self._tasks.popleft()
-        if isinstance(outcome, GatewayError):
+        if not isinstance(outcome, GatewayError):
+            return outcome
+        try:
             raise outcome
-        return outcome
+        finally:
+            del outcome  # else its traceback and this frame keep each other, and what the task held of the picture
 
     async def close(self) -> None:
         """Give up what is under way."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -90,3 +92,30 @@ async def test_a_long_frame_that_fails_is_told_as_well() -> None:
     await put(pipeline, b"no RLE whatever")
     with pytest.raises(ImagingFailed, match="RLE"):
         await pipeline.take()
+
+
+def count_shared() -> int:
+    return sum(
+        "memfd" in os.readlink(entry.path) for entry in os.scandir("/proc/self/fd") if os.path.islink(entry.path)
+    )
+
+
+async def fail_with_a_frame_begun() -> None:
+    pipeline = FramePipeline(InlineWorkers(), describe((1024, 1024), syntax=RLE), describe((1024, 1024)), 1 << 24)
+    await put(pipeline, b"no RLE whatever")
+    pipeline.start()
+    await pipeline.add(b"another frame")
+    try:  # pytest.raises would keep the error, and with it this frame
+        await pipeline.take()
+    except ImagingFailed:
+        await pipeline.close()
+
+
+async def test_a_failure_holds_no_memory_until_the_next_collection_of_garbage() -> None:
+    before = count_shared()
+    gc.disable()
+    try:
+        await fail_with_a_frame_begun()
+        assert count_shared() == before
+    finally:
+        gc.enable()
