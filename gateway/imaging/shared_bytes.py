@@ -83,6 +83,7 @@ class SharedBytes:
     """Bytes in anonymous memory; written first, then read."""
 
     def __init__(self) -> None:
+        self._descriptor = -1  # for `close`, should there be none
         self._descriptor = os.memfd_create("dicomweb-gateway", os.MFD_CLOEXEC)
 
     @classmethod

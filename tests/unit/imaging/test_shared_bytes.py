@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import subprocess
@@ -61,6 +62,21 @@ def test_the_memory_is_given_back() -> None:
     kept = SharedBytes()
     del kept
     assert count_descriptors() == before
+
+
+def test_where_there_is_no_descriptor_left_only_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    monkeypatch.setattr(os, "memfd_create", fail)
+    try:
+        SharedBytes()
+    except OSError as error:
+        assert error.errno == errno.EMFILE
+        error.__traceback__ = None  # with it goes the object
+    assert unraisable == []
 
 
 def test_who_comes_late_touches_nothing_else() -> None:
