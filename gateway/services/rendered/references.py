@@ -107,6 +107,8 @@ def _read_uid(item: Dataset, keyword: str) -> str:
 
 
 def _read_frames(value: Any) -> list[int]:
+    """Numbers from 1; what is below names no frame."""
     if value is None or value == "":
         return []
-    return [int(value)] if isinstance(value, str | int | float) else [int(number) for number in value]
+    values = [value] if isinstance(value, str | int | float) else value
+    return [number for number in map(int, values) if number > 0]

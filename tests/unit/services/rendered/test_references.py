@@ -55,6 +55,12 @@ def test_images_and_frames_in_their_order() -> None:
     assert list_references(encode(state)).picture_count == 4
 
 
+@pytest.mark.parametrize(("said", "frames"), [([0, 1], (1,)), ([-2, 3, 0], (3,)), ([0], ()), ([-1], ()), ([0, 0], ())])
+def test_numbers_that_name_no_frame(said: list[int], frames: tuple[int, ...]) -> None:
+    shown = list_references(encode(make_state(GSPS, refer("1.1", ("1.1.1", said), ("1.1.2", [2]))))).shown
+    assert shown == (ShownInstance("", "1.1", "1.1.1", frames), ShownInstance("", "1.1", "1.1.2", (2,)))
+
+
 def test_a_blending_state_shows_what_is_underneath() -> None:
     state = make_state(BLENDING)
     state.BlendingSequence = []

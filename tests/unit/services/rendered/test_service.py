@@ -276,6 +276,15 @@ async def test_a_state_shows_what_it_refers_to(tmp_path: Path) -> None:
         await site.site.check_clean()
 
 
+async def test_a_state_that_refers_to_frame_0(tmp_path: Path) -> None:
+    async with open_rendered_site(tmp_path) as site:
+        add_loop(site)
+        site.add("1.2.5.1.2")
+        site.add_state("1.2.5.2.1", refer("1.2.5.1", ("1.2.5.1.1", [0, 1]), ("1.2.5.1.2", [0])))
+        shown = tell(await collect(site, RenderRequest(STATE, EACH)))
+        assert [(one["of"], one["frame"]) for one in shown] == [("1.2.5.1.1", 1), ("1.2.5.1.2", 1)]
+
+
 async def test_a_state_as_one_picture(tmp_path: Path) -> None:
     async with open_rendered_site(tmp_path) as site:
         add_states(site)
