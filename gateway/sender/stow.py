@@ -1,6 +1,7 @@
 """STOW-RS as a client: files to one request, its response to an outcome a file (PS3.18 §10.5.1, Annex I).
 
-A body is streamed from disk. An instance of which the response says nothing counts as not stored.
+A body is streamed from disk. An instance of which the response says nothing counts as not stored. So does a file that
+cannot be read any more: its request is given up, and what else was in it is sent without it.
 """
 
 from __future__ import annotations
@@ -8,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 import orjson
 
 from gateway.codecs.multipart import MultipartEncoder
-from gateway.sender.files import InstanceFile
+from gateway.sender.files import InstanceFile, describe_fault
 
 __all__ = ["Outcome", "ServiceUnavailable", "StowClient", "divide", "read_response"]
 
@@ -40,6 +41,16 @@ class Outcome:
     file: InstanceFile
     trouble: str = ""
     warning: int = 0
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One request: bytes of files sent, which files could not be read, what the service answered."""
+
+    sent: int = 0
+    unreadable: dict[InstanceFile, str] = field(default_factory=dict)
+    status: int = 0
+    body: bytes = b""
 
 
 def divide(files: Sequence[InstanceFile], *, max_files: int, max_bytes: int) -> list[list[InstanceFile]]:
@@ -87,47 +98,84 @@ class StowClient:
     async def store(self, files: Sequence[InstanceFile]) -> list[Outcome]:
         """Send `files` in one request; again where the service was busy or the connection broke.
 
+        Returns
+        -------
+        list of Outcome
+            One for each file; those that could not be read come first.
+
         Raises
         ------
         ServiceUnavailable
             Every attempt failed.
         """
+        unreadable: dict[InstanceFile, str] = {}
+        while waiting := [file for file in files if file not in unreadable]:
+            attempt = await self._try(waiting)
+            if not attempt.unreadable:
+                return [*_tell(unreadable), *read_response(waiting, attempt.status, attempt.body)]
+            unreadable |= attempt.unreadable | await asyncio.to_thread(_find_unreadable, waiting)
+        return _tell(unreadable)
+
+    async def _try(self, files: Sequence[InstanceFile]) -> _Attempt:
+        """The attempt that came to an end: with an answer of the service, or with a file that cannot be read."""
         trouble, wait_s = "", 0.0
-        for attempt in range(ATTEMPTS):
-            if attempt:
+        for number in range(ATTEMPTS):
+            if number:
                 await self._pause(wait_s)
-            wait_s = min(PAUSE_S * 2**attempt, LONGEST_PAUSE_S)
-            sent = [0]
+            wait_s = min(PAUSE_S * 2**number, LONGEST_PAUSE_S)
+            attempt = _Attempt()
             try:
-                async with self._send(files, sent) as response:
-                    status, body = response.status, await response.read()
+                async with self._send(files, attempt) as response:
+                    attempt.status, attempt.body = response.status, await response.read()
                     told_s = response.headers.get("Retry-After", "")
             except (aiohttp.ClientError, TimeoutError) as error:
                 trouble = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             else:
-                if status not in (429, 502, 503, 504):
-                    return read_response(files, status, body)
-                trouble = _describe_status(status, body)
+                if not attempt.unreadable and attempt.status not in (429, 502, 503, 504):
+                    return attempt
+                trouble = _describe_status(attempt.status, attempt.body)
                 wait_s = min(float(told_s), LONGEST_PAUSE_S) if told_s.isdigit() else wait_s
-            self._on_bytes(-sent[0])
+            self._on_bytes(-attempt.sent)
+            if attempt.unreadable:
+                return attempt
         raise ServiceUnavailable(trouble)
 
-    def _send(self, files: Sequence[InstanceFile], sent: list[int]) -> Any:
+    def _send(self, files: Sequence[InstanceFile], attempt: _Attempt) -> Any:
         encoder = MultipartEncoder("application/dicom", secrets.token_hex(16))
         headers = {"Content-Type": encoder.content_type, "Accept": "application/dicom+json"}
-        return self._session.post(f"{self._url}/studies", data=self._iter_body(files, encoder, sent), headers=headers)
+        body = self._iter_body(files, encoder, attempt)
+        return self._session.post(f"{self._url}/studies", data=body, headers=headers)
 
     async def _iter_body(
-        self, files: Sequence[InstanceFile], encoder: MultipartEncoder, sent: list[int]
+        self, files: Sequence[InstanceFile], encoder: MultipartEncoder, attempt: _Attempt
     ) -> AsyncIterator[bytes]:
         for file in files:
             yield encoder.part_header("application/dicom")
-            with await asyncio.to_thread(open, file.path, "rb") as source:
-                while piece := await asyncio.to_thread(source.read, READ_BYTES):
-                    sent[0] += len(piece)
-                    self._on_bytes(len(piece))
-                    yield piece
+            try:
+                with await asyncio.to_thread(open, file.path, "rb") as source:
+                    while piece := await asyncio.to_thread(source.read, READ_BYTES):
+                        attempt.sent += len(piece)
+                        self._on_bytes(len(piece))
+                        yield piece
+            except OSError as error:
+                attempt.unreadable[file] = describe_fault(error)
+                raise  # the body ends without its closing boundary, so that no half of a file is stored
         yield encoder.closing()
+
+
+def _find_unreadable(files: Sequence[InstanceFile]) -> dict[InstanceFile, str]:
+    # Where one file is gone the others often are too: found here they do not cost a request each.
+    found = {}
+    for file in files:
+        try:
+            file.path.open("rb").close()
+        except OSError as error:
+            found[file] = describe_fault(error)
+    return found
+
+
+def _tell(unreadable: Mapping[InstanceFile, str]) -> list[Outcome]:
+    return [Outcome(file, f"cannot be read: {fault}") for file, fault in unreadable.items()]
 
 
 def read_response(files: Sequence[InstanceFile], status: int, body: bytes) -> list[Outcome]:

@@ -18,7 +18,7 @@ from gateway.config import BackendSettings, CommitmentSettings, DimseSettings, G
 from gateway.errors import ConfigurationError
 from gateway.sandbox import Behaviour, SandboxArchive
 from gateway.sender.command import Order, Summary, store_files
-from gateway.sender.files import find_files, read_instance_file
+from gateway.sender.files import InstanceFile, find_files, read_instance_file
 from gateway.sender.journal import Journal
 from tests.unit.sandbox.conftest import make_instance, save
 from tests.unit.sender.conftest import save_broken_deflated, save_dicomdir
@@ -88,6 +88,23 @@ async def test_a_damaged_file_is_told_and_the_others_are_stored(tmp_path: Path) 
         assert told.startswith("3 stored, 2 failed, 2 no DICOM\n")
         assert f"{tmp_path}/files/damaged: a DICOM file without the UIDs of an instance\n" in told
         assert f"{tmp_path}/files/deflated: cannot be read: damaged\n" in told
+
+
+async def test_a_file_that_vanishes_on_the_way_is_told_and_the_others_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_and_lose(path: Path) -> InstanceFile | None:
+        file = read_instance_file(path)
+        if path.name == "1.2.1.1.1.dcm":
+            path.unlink()
+        return file
+
+    monkeypatch.setattr("gateway.sender.command.read_instance_file", read_and_lose)
+    async with open_site(tmp_path) as site:
+        summary, told = await site.store()
+        assert not summary.is_success and list_held(site.sandbox) == ["1.2.1.1.2", "1.2.2.1.1"]
+        assert told.startswith("2 stored, 1 failed, 1 no DICOM\n") and "stopped" not in told
+        assert "1.2.1.1.1.dcm: cannot be read: No such file or directory\n" in told
 
 
 async def test_a_run_that_was_cut_goes_on(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import aiohttp
 import orjson
@@ -80,6 +82,10 @@ def test_portions_are_of_one_study_and_within_the_limits(tmp_path: Path) -> None
 # --- requests ---
 
 
+async def never(seconds: float) -> None:
+    raise AssertionError("nothing to wait for")
+
+
 async def test_bodies_are_the_files(tmp_path: Path) -> None:
     files = [make_file(tmp_path, 1, 700_000), make_file(tmp_path, 2, 1)]
     seen: list[list[bytes]] = []
@@ -112,6 +118,64 @@ async def test_a_busy_service_is_asked_again_when_it_says(tmp_path: Path) -> Non
         client = StowClient(session, url, on_bytes=counted.append, pause=pause)
         (outcome,) = await client.store([make_file(tmp_path, 1)])
     assert not outcome.trouble and pauses == [7.0, 4.0] and sum(counted) == 10
+
+
+async def test_files_that_vanish_do_not_keep_the_others_back(tmp_path: Path) -> None:
+    files = [make_file(tmp_path, number, 700_000) for number in range(1, 7)]
+    for gone in (2, 3, 5):
+        files[gone - 1].path.unlink()
+    requests: list[int] = []
+    counted: list[int] = []
+
+    def answer(request: web.Request, parts: list[bytes]) -> web.Response:
+        requests.append(len(parts))
+        return web.Response(body=module(["1.2.1", "1.2.4", "1.2.6"]))
+
+    async with serving(answer) as url, aiohttp.ClientSession() as session:
+        outcomes = await StowClient(session, url, on_bytes=counted.append, pause=never).store(files)
+    gone_trouble = "cannot be read: No such file or directory"
+    troubles = {outcome.file.sop_instance_uid: outcome.trouble for outcome in outcomes}
+    assert troubles == {f"1.2.{number}": gone_trouble if number in (2, 3, 5) else "" for number in range(1, 7)}
+    assert requests == [3] and sum(counted) == 3 * 700_000 and len(outcomes) == 6
+
+
+async def test_where_all_files_vanish_nothing_is_left_to_send(tmp_path: Path) -> None:
+    files = [make_file(tmp_path, number) for number in (1, 2)]
+    for file in files:
+        file.path.unlink()
+    async with serving(lambda request, parts: web.Response()) as url, aiohttp.ClientSession() as session:
+        outcomes = await StowClient(session, url, pause=never).store(files)
+    assert [outcome.file for outcome in outcomes] == files
+    assert {outcome.trouble for outcome in outcomes} == {"cannot be read: No such file or directory"}
+
+
+async def test_a_file_that_cannot_be_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [make_file(tmp_path, number, 700_000) for number in (1, 2, 3)]
+
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell():
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(size)
+
+    def open_broken(path: Path, mode: str) -> BinaryIO:
+        return Broken(path.read_bytes()) if path == files[1].path else path.open("rb")
+
+    monkeypatch.setattr("gateway.sender.stow.open", open_broken, raising=False)
+    seen: list[list[bytes]] = []
+
+    def answer(request: web.Request, parts: list[bytes]) -> web.Response:
+        seen.append([part[:1] for part in parts])
+        return web.Response(body=module(["1.2.1", "1.2.2", "1.2.3"]))
+
+    async with serving(answer) as url, aiohttp.ClientSession() as session:
+        outcomes = await StowClient(session, url, pause=never).store(files)
+    assert seen == [[b"\1", b"\3"]]
+    assert [(outcome.file, outcome.trouble) for outcome in outcomes] == [
+        (files[1], "cannot be read: Input/output error"),
+        (files[0], ""),
+        (files[2], ""),
+    ]
 
 
 async def test_a_service_that_cannot_be_had(tmp_path: Path) -> None:
