@@ -17,8 +17,6 @@ from gateway.services.retrieve.received_instance import ReceivedInstance
 
 __all__ = ["Reading"]
 
-_LONG_PIECE = 65_536
-
 
 class Reading:
     """Takes the wanted frames from one instance; used once.
@@ -48,7 +46,7 @@ class Reading:
         self.is_cut = False
 
     async def iter_frames(self) -> AsyncGenerator[Frame, None]:
-        """Yield the wanted frames as they arrive.
+        """Yield the wanted frames as they arrive; others have their turns meanwhile, however much is there at once.
 
         Raises
         ------
@@ -57,15 +55,19 @@ class Reading:
         BackendError
             The archive failed in the middle.
         """
-        while (piece := await self._read_piece()) is not None:
-            for frame in self._reader.feed(piece):
-                yield frame
-            if len(piece) >= _LONG_PIECE:
-                await asyncio.sleep(0)  # it was copied, and the next may be there already
-            if self._reader.is_complete and self._cut_if_long():
+        while True:
+            piece = await self._read_piece()
+            for frame in self._reader.finish() if piece is None else self._reader.feed(piece):
+                if frame is None:
+                    await asyncio.sleep(0)
+                else:
+                    yield frame
+            if piece is None:
                 return
-        for frame in self._reader.finish():
-            yield frame
+            if self._reader.is_complete:
+                if self._cut_if_long():
+                    return
+                await asyncio.sleep(0)  # the next piece may be there already
 
     async def _read_piece(self) -> Buffer | None:
         began = time.perf_counter()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import zlib
+from collections.abc import Iterable
 from io import BytesIO
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ from gateway.errors import DecodeError, NotAcceptable, TooLarge
 from gateway.services.rendered.facts import Category, InstanceFacts
 from gateway.services.rendered.instance_reader import Frame, InstanceReader, ReaderLimits
 from tests.support.data_sets import read_sample, sample_names
-from tests.support.elements import element, encapsulated, sequence
+from tests.support.elements import element, encapsulated, item, sequence
 
 CT, SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.11"
 RLE = "1.2.840.10008.1.2.5"
@@ -43,11 +46,24 @@ def join(frames: list[Frame]) -> list[tuple[int, bytes]]:
     return [(frame.number, frame.place.read()) for frame in frames]
 
 
+def drop_turns(given: Iterable[Frame | None]) -> list[Frame]:
+    return [frame for frame in given if frame is not None]
+
+
 def read(reader: InstanceReader, data: bytes, size: int = 65_536) -> list[tuple[int, bytes]]:
     frames = []
     for start in range(0, len(data), size):
-        frames += reader.feed(data[start : start + size])
-    return join(frames + reader.finish())
+        frames += drop_turns(reader.feed(data[start : start + size]))
+    return join(frames + drop_turns(reader.finish()))
+
+
+def deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+def count_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
 
 
 def make(frames: int = 3, before: bytes = b"") -> bytes:
@@ -80,9 +96,7 @@ def test_attributes_and_frames(size: int) -> None:
 @given(st.integers(1, 200), st.sampled_from([EXPLICIT_VR_LE, DEFLATED]))
 def test_cut_anywhere(size: int, syntax: str) -> None:
     data = make()
-    if syntax == DEFLATED:
-        packer = zlib.compressobj(wbits=-15)
-        data = packer.compress(data) + packer.flush()
+    data = deflate(data) if syntax == DEFLATED else data
     reader = InstanceReader(CT, syntax, lambda _: [1, 3], LIMITS)
     assert read(reader, data, size) == [(1, b"\1" * 4), (3, b"\3" * 4)]
 
@@ -92,9 +106,9 @@ def test_nothing_is_read_after_what_is_wanted() -> None:
     reader = InstanceReader(CT, EXPLICIT_VR_LE, lambda _: [1], LIMITS)
     assert not reader.is_complete and reader.remaining_bytes is None
     end = data.index(b"\2\2\2\2", 60)
-    assert join(reader.feed(data[:end])) == [(1, b"\1" * 4)]
+    assert join(drop_turns(reader.feed(data[:end]))) == [(1, b"\1" * 4)]
     assert reader.is_complete and reader.remaining_bytes == 8
-    assert reader.feed(data[end:]) == [] == reader.finish()
+    assert list(chain(reader.feed(data[end:]), reader.finish())) == []
 
 
 def test_attributes_alone() -> None:
@@ -129,15 +143,13 @@ def test_the_choice_may_refuse() -> None:
 @pytest.mark.parametrize("syntax", [EXPLICIT_VR_LE, DEFLATED])
 def test_attributes_over_the_limit(syntax: str) -> None:
     data = make(before=element(0x00204000, "UN", bytes(5_000)))
-    if syntax == DEFLATED:
-        packer = zlib.compressobj(wbits=-15)
-        data = packer.compress(data) + packer.flush()
+    data = deflate(data) if syntax == DEFLATED else data
     with pytest.raises(TooLarge, match="precedes"):
         read(InstanceReader(CT, syntax, all_frames, LIMITS), data, 500)
 
 
-def test_what_has_to_be_read_twice_is_limited_too() -> None:
-    """A sequence of group lengths weighs nothing when it is written anew."""
+def test_what_is_read_and_not_held_is_limited_too() -> None:
+    """Group lengths weigh nothing when the data set is written anew."""
     with pytest.raises(TooLarge, match="precedes"):
         read(InstanceReader(CT, EXPLICIT_VR_LE, all_frames, LIMITS), element(0x00090000, "UL", bytes(4)) * 2_000, 500)
 
@@ -156,7 +168,7 @@ def test_frames_of_an_animation_are_kept_together_within_the_limit() -> None:
 
     reader = InstanceReader(CT, EXPLICIT_VR_LE, choose, LIMITS)
     data = make(16)
-    frames = reader.feed(data)
+    frames = drop_turns(reader.feed(data))
     assert {frame.held.address.path for frame in frames} == {frame.place.address.path for frame in frames}
     assert frames[0].held is frames[-1].held
     assert [frame.place.read() for frame in frames] == [bytes([number]) * 4 for number in range(1, 17)]
@@ -170,9 +182,9 @@ def test_an_instance_that_claims_to_have_any_number_of_frames(count: int) -> Non
     """They are never listed; what there is comes, and its end is told."""
     data = element(0x00280008, "IS", str(count).encode().ljust(12)) + encapsulated(0x7FE00010, b"ab", b"cd")
     reader = InstanceReader(CT, RLE, lambda _: None, LIMITS)
-    assert join(reader.feed(data[:-8])) == [(1, b"ab"), (2, b"cd")]
+    assert join(drop_turns(reader.feed(data[:-8]))) == [(1, b"ab"), (2, b"cd")]
     with pytest.raises(DecodeError):
-        reader.feed(data[-8:])
+        list(reader.feed(data[-8:]))
 
 
 def test_frames_that_are_not_there() -> None:
@@ -203,6 +215,72 @@ def test_samples_agree_with_pydicom(name: str) -> None:
     else:
         pixels = np.frombuffer(b"".join(frames), wanted.pixel_array.dtype.newbyteorder("<"))
         assert (pixels == wanted.pixel_array.ravel()).all()
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT_VR_LE, RLE])
+def test_a_frame_is_held_only_when_it_is_asked_for(syntax: str) -> None:
+    """One piece may have thousands; each held alone has a descriptor."""
+    data = make(250)
+    if syntax == RLE:
+        data = element(0x00280008, "IS", b"250 ") + encapsulated(0x7FE00010, *[b"abcd"] * 250)
+    reader = InstanceReader(CT, syntax, lambda _: None, ReaderLimits())
+    before, most, count = count_descriptors(), 0, 0
+    for frame in reader.feed(data):
+        most = max(most, count_descriptors() - before)
+        count += frame is not None
+    assert (count, most <= 3) == (250, True)
+
+
+GROUP = element(0x00180050, "DS", b"1 ") + element(0x00209157, "UL", bytes(8))
+LONG_HEADER = sequence(0x00081140, *[GROUP] * 4_000)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT_VR_LE, DEFLATED])
+@pytest.mark.parametrize("size", [997, 16_384, 100_000, 1_000_000])
+def test_a_long_header_is_the_same_however_it_is_cut(size: int, syntax: str) -> None:
+    data = make(before=LONG_HEADER)
+    reader = InstanceReader(CT, syntax, lambda _: [2], ReaderLimits())
+    frames = read(reader, deflate(data) if syntax == DEFLATED else data, size)
+    assert frames == [(2, b"\2\2\2\2")]
+    header = dcmread(BytesIO(bytes(reader.header)), force=True)
+    assert len(header.ReferencedImageSequence) == 4_000
+    assert header.ReferencedImageSequence[-1].SliceThickness == 1
+    assert header.Rows == 2 and "PixelData" not in header
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT_VR_LE, DEFLATED])
+def test_others_have_their_turns_while_a_header_passes(syntax: str) -> None:
+    """However much of it there is at once; a deflated one may come in a few bytes."""
+    reader = InstanceReader(CT, syntax, lambda _: [1], ReaderLimits())
+    data = make(before=LONG_HEADER)
+    given = list(chain(reader.feed(deflate(data) if syntax == DEFLATED else data), reader.finish()))
+    assert given.count(None) >= len(data) // 16_384
+
+
+def test_a_long_piece_is_read_in_short_steps() -> None:
+    """What is wrong at its end is not seen before others had their turns."""
+    reader = InstanceReader(CT, EXPLICIT_VR_LE, lambda _: [1], ReaderLimits())
+    turns = 0
+    with pytest.raises(DecodeError):
+        for _ in reader.feed(LONG_HEADER + item(b"")):
+            turns += 1
+    assert turns >= len(LONG_HEADER) // 16_384
+
+
+@pytest.mark.parametrize("bits", [1, 8])
+def test_others_have_their_turns_while_tiny_frames_pass(bits: int) -> None:
+    """A frame of one pixel is a frame; an animation holds all of them together."""
+    count = 4_000
+    data = element(0x00280008, "IS", str(count).encode())
+    data += element(0x00280010, "US", b"\1\0") + element(0x00280011, "US", b"\1\0")
+    data += element(0x00280100, "US", bytes([bits, 0])) + element(0x7FE00010, "OB", b"\1" * (count * bits // 8))
+    reader = InstanceReader(CT, EXPLICIT_VR_LE, lambda _: None, ReaderLimits())
+    reader.keeps_together = True
+    longest = run = 0
+    for frame in reader.feed(data):
+        run = 0 if frame is None else run + 1
+        longest = max(longest, run)
+    assert reader.is_complete and longest <= 256
 
 
 @given(st.binary(max_size=300))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -11,7 +12,8 @@ from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.dimse.association_cost import LEAST_BYTES, AssociationCost
 from gateway.services.rendered.instance_reader import Frame, InstanceReader, ReaderLimits
 from gateway.services.rendered.reading import Reading
-from tests.support.elements import element
+from gateway.tasks import cancel_and_wait, start_task
+from tests.support.elements import element, sequence
 
 FRAME = bytes(100_000)
 HEADER = b"".join(
@@ -82,3 +84,24 @@ async def test_nothing_is_cut_before_everything_wanted_is_there() -> None:
     frames, reading = await read(instance, [1, 9], cost)
     assert [frame.number for frame in frames] == [1, 9]
     assert not reading.is_cut
+
+
+async def test_others_have_their_turns_while_a_long_header_passes() -> None:
+    """Also where all of it is there at once, as a few pieces, or as the pieces that come one by one."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    groups = sequence(0x52009230, *[element(0x00180050, "DS", b"1 ") * 20] * 8_000)
+    [first, *rest] = make(2)._pieces
+    data = groups + first
+    instance = FakeInstance([data[start : start + 524_288] for start in range(0, len(data), 524_288)] + rest)
+    counting = start_task(count(), name="counting")
+    frames, _ = await read(instance, [1, 2], None)
+    await cancel_and_wait(counting)
+    assert [frame.place.read() for frame in frames] == [FRAME, FRAME]
+    assert turns >= len(data) // 16_384
