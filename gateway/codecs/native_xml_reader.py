@@ -23,6 +23,7 @@ Model = dict[str, Any]
 _MAX_DEPTH = 32
 _MAX_TAGS = 750_000  # in ordinary documents there is one in 30 bytes; empty elements cost a hundred times their length
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_ODD = "13579BDF"
 _FIRST_BLOCK, _LAST_BLOCK = 0x10, 0xFF
 _INTEGERS = frozenset({"SL", "SS", "SV", "UL", "US", "UV"})
 _FLOATS = frozenset({"FD", "FL"})
@@ -82,7 +83,7 @@ def _read_data_set(parent: etree._Element, path: str, depth: int) -> Model:
     if depth > _MAX_DEPTH:
         raise DecodeError(f"sequences nested more than {_MAX_DEPTH} deep", path=path)
     model: Model = {}
-    blocks = _PrivateBlocks()
+    blocks = _PrivateBlocks(parent)
     for element in parent:
         if _name(element) != "DicomAttribute":
             raise DecodeError("an element that is no DicomAttribute", path=path)
@@ -90,7 +91,7 @@ def _read_data_set(parent: etree._Element, path: str, depth: int) -> Model:
         if tag in model:
             raise DecodeError("an attribute given twice", path=path + tag)
         model[tag] = _read_attribute(element, path + tag, depth)
-    return dict(sorted((model | blocks.creators).items()))
+    return dict(sorted((blocks.creators | model).items()))
 
 
 def _read_tag(element: etree._Element, blocks: _PrivateBlocks, path: str) -> str:
@@ -98,26 +99,47 @@ def _read_tag(element: etree._Element, blocks: _PrivateBlocks, path: str) -> str
     if not _TAG.fullmatch(tag):
         raise DecodeError("a DicomAttribute without a tag of eight hexadecimal digits", path=path)
     creator = element.get("privateCreator")
-    if creator is None or tag[3] not in "13579BDF":
+    if creator is None or tag[3] not in _ODD:
         return tag
     return blocks.place(tag, creator.strip(), path)
 
 
 class _PrivateBlocks:
-    """Gives each private creator of a data set a block of its own, in the order of their coming."""
+    """Gives each private creator of a data set a block of its own, in the order of their coming.
 
-    def __init__(self) -> None:
+    Blocks that the data set numbers itself, in creators or other elements, stay what they are: creators that have one
+    keep it, and no other is given it.
+    """
+
+    def __init__(self, parent: etree._Element) -> None:
         self.creators: Model = {}
         self._blocks: dict[tuple[str, str], int] = {}
+        self._taken: set[tuple[str, int]] = set()
+        self._next: dict[str, int] = {}
+        for element in parent:
+            tag = element.get("tag", "").upper()
+            if _TAG.fullmatch(tag) and tag[3] in _ODD and element.get("privateCreator") is None:
+                self._keep(element, tag[:4], int(tag[4:], 16))
+
+    def _keep(self, element: etree._Element, group: str, number: int) -> None:
+        if number > _LAST_BLOCK:
+            self._taken.add((group, number >> 8))
+        elif number >= _FIRST_BLOCK:
+            self._taken.add((group, number))
+            name = next((value.text or "" for value in element if _name(value) == "Value"), "")
+            self._blocks.setdefault((group, name.strip()), number)
 
     def place(self, tag: str, creator: str, path: str) -> str:
         """The tag within the block of `creator`."""
         group = tag[:4]
         block = self._blocks.get((group, creator))
         if block is None:
-            block = _FIRST_BLOCK + sum(known == group for known, _ in self._blocks)
+            block = self._next.get(group, _FIRST_BLOCK)
+            while (group, block) in self._taken:
+                block += 1
             if block > _LAST_BLOCK:
                 raise DecodeError("more private creators than blocks", path=path + tag)
+            self._next[group] = block + 1
             self._blocks[group, creator] = block
             self.creators[f"{group}00{block:02X}"] = {"vr": "LO", "Value": [creator]}
         return f"{group}{block:02X}{tag[6:]}"

@@ -81,6 +81,45 @@ def test_private_creators_get_blocks_of_their_own() -> None:
     }
 
 
+def test_blocks_that_are_numbered_keep_their_creators() -> None:
+    by_name = ' privateCreator="{}"'
+    private = (
+        attribute("00090010", "LO", "<Value>Y</Value>")
+        + attribute("00091001", "LO", "<Value>of Y</Value>")
+        + attribute("00090002", "LO", "<Value>of X</Value>", by_name.format("X"))
+        + attribute("00090002", "LO", "<Value>of Z</Value>", by_name.format("Z"))
+        + attribute("00090003", "LO", "<Value>of Y too</Value>", by_name.format("Y"))
+        + attribute("00090012", "LO", "<Value>Z </Value>")
+        + attribute("00091302", "LO", "<Value>of nobody</Value>")
+        + attribute("00090001", "LO", "<Value>of W</Value>", by_name.format("W"))
+        + attribute("000B0001", "LO", "<Value>of another group</Value>", by_name.format("W"))
+    )
+    assert {tag: value["Value"][0] for tag, value in read_native_xml(document(private)).items()} == {
+        "00090010": "Y",
+        "00090011": "X",
+        "00090012": "Z ",
+        "00090014": "W",
+        "00091001": "of Y",
+        "00091003": "of Y too",
+        "00091102": "of X",
+        "00091202": "of Z",
+        "00091302": "of nobody",
+        "00091401": "of W",
+        "000B0010": "W",
+        "000B1001": "of another group",
+    }
+
+
+def test_blocks_run_out() -> None:
+    private = [attribute("00090001", "LO", "", f' privateCreator="{number}"') for number in range(239)]
+    private.append(attribute("0009FF01", "LO", ""))
+    assert len(read_native_xml(document("".join(private)))) == 2 * 239 + 1
+    private.append(attribute("00090001", "LO", "", ' privateCreator="one more"'))
+    with pytest.raises(DecodeError, match="blocks") as caught:
+        read_native_xml(document("".join(private)))
+    assert caught.value.path == "00090001"
+
+
 def test_a_document_without_namespace_is_taken() -> None:
     plain = document(attribute("00080060", "CS", "<Value>CT</Value>"), "<NativeDicomModel>")
     assert read_native_xml(plain) == {"00080060": {"vr": "CS", "Value": ["CT"]}}
