@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from gateway.codecs import Buffer
 from gateway.codecs.frames import FrameNotFound
 from gateway.dimse.association_cost import AssociationCost
+from gateway.errors import ImagingFailed
 from gateway.imaging.rendering.parameters import RenderParameters
 from gateway.resources import ResourcePath
 from gateway.services.rendered.facts import Category, InstanceFacts
@@ -21,7 +22,13 @@ from gateway.services.rendered.rendition import RenderRequest, Rendition, Showin
 from gateway.services.rendered.worker_calls import Handover, make_animation, make_document, make_picture
 from gateway.services.retrieve.received_instance import ReceivedInstance
 
-__all__ = ["InstanceView", "PictureCall"]
+__all__ = ["MOST_FRAMES", "InstanceView", "PictureCall"]
+
+MOST_FRAMES = 4_000
+"""Of an animation, as ``imaging.rendering.animation`` has it too, and pictures of one video.
+
+Each frame of a video is looked for in the stream from its beginning, and a data set may claim to have any number.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,8 @@ class InstanceView:
             A frame asked for is beyond the last, or there are no frames.
         NotAcceptable
             What the request's `decide` raises.
+        ImagingFailed
+            An animation would have too many frames, or a video too many pictures.
         DecodeError, TooLarge, BackendError
             As ``Reading.iter_frames``.
         """
@@ -120,9 +129,20 @@ class InstanceView:
             raise FrameNotFound(f"frame {frames[-1]}")
         if self._rendition is None or not facts.has_pixels:
             return ()
+        self._check_count(facts, self._rendition)
         if facts.category is Category.VIDEO:
             return (1,)  # one stream holds all of them
         return self._name_frames(facts, self._rendition)
+
+    def _check_count(self, facts: InstanceFacts, rendition: Rendition) -> None:
+        """Refuse before anything is read what a worker would refuse, or would never have done."""
+        is_video = facts.category is Category.VIDEO
+        if (len(self._request.frames) or facts.frame_count) <= MOST_FRAMES:
+            return
+        if rendition.showing is Showing.WHOLE and not is_video:
+            raise ImagingFailed(f"an animation has from 1 to {MOST_FRAMES} frames")
+        if rendition.showing is Showing.EACH_FRAME and is_video:
+            raise ImagingFailed(f"a video of more than {MOST_FRAMES} frames is not shown frame by frame")
 
     def _name_frames(self, facts: InstanceFacts, rendition: Rendition) -> Sequence[int] | None:
         """The frames to be shown; None for all of them."""
