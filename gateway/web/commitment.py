@@ -6,7 +6,10 @@ when it is there.
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import secrets
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
@@ -20,7 +23,7 @@ from gateway.codecs.dicom_xml import encode_native_xml
 from gateway.codecs.media_types import MULTIPART_RELATED, MediaType, parse_media_type
 from gateway.codecs.multipart import MultipartEncoder, MultipartReader, PartChunk, PartEnd, PartStart
 from gateway.codecs.native_xml_reader import read_native_xml
-from gateway.errors import BadParameter, DecodeError, MalformedBody, UnsupportedMediaType
+from gateway.errors import BadParameter, DecodeError, MalformedBody, TooLarge, UnsupportedMediaType
 from gateway.resources import is_valid_uid
 from gateway.services.commitment.modules import Outcome, Reference, describe_outcomes, read_request
 from gateway.web.backends import BackendServices
@@ -42,7 +45,14 @@ HEARTBEAT_S = 30.0
 WEBSOCKET_S = 3_600.0
 """How long a WebSocket waits for a result at most; a client that still wants it asks again."""
 
+MAX_PARTS = 1_000
+"""Of a multipart request, for instance one a study; a part costs more than its bytes."""
+MAX_VALUES = 2_000_000
+"""Of all JSON documents of a request; an honest one has some nine for an instance of a hundred bytes."""
+
 Model = dict[str, Any]
+
+_parsing = threading.Lock()
 
 
 class CommitmentHandlers:
@@ -65,7 +75,8 @@ class CommitmentHandlers:
         """
         uid, form = _read_uid(request), self._negotiate(request)
         references = await self._read_body(request)
-        return _answer(await self._backend.commitment.request(uid, references), form)
+        outcomes = await self._backend.commitment.request(uid, references)
+        return await asyncio.to_thread(_answer, outcomes, form)
 
     async def check_result(self, request: web.Request) -> web.StreamResponse:
         """Tell the result of a transaction, or that there is none yet (§13.5).
@@ -79,7 +90,8 @@ class CommitmentHandlers:
         if web.WebSocketResponse().can_prepare(request).ok:
             return await self._notify(request, uid)
         form = self._negotiate(request)
-        return _answer(await self._backend.commitment.check(uid), form)
+        outcomes = await self._backend.commitment.check(uid)
+        return await asyncio.to_thread(_answer, outcomes, form)
 
     async def _notify(self, request: web.Request, uid: str) -> web.StreamResponse:
         """Send the result over a WebSocket when it is there, then close it."""
@@ -89,7 +101,8 @@ class CommitmentHandlers:
         await socket.prepare(request)
         outcomes = await self._backend.commitment.wait(uid, WEBSOCKET_S)
         if outcomes is not None:
-            await socket.send_str(dump_json(describe_outcomes(outcomes)).decode())
+            document = await asyncio.to_thread(lambda: dump_json(describe_outcomes(outcomes)))
+            await socket.send_str(document.decode())
         await socket.close(code=WSCloseCode.OK if outcomes is not None else WSCloseCode.TRY_AGAIN_LATER)
         return socket
 
@@ -111,13 +124,7 @@ class CommitmentHandlers:
         else:
             documents = [b"".join([piece async for piece in self._iter_body(request)])]
             read = _READERS[media_type.essence]
-        try:
-            modules = [module for document in documents for module in read(document)]
-        except DecodeError as error:
-            raise BadParameter("body", f"not a DICOM document: {error.reason}") from error
-        if not modules:
-            raise BadParameter("body", "no data set")
-        return tuple(dict.fromkeys(reference for module in modules for reference in read_request(module)))
+        return await asyncio.to_thread(_read_references, documents, read)
 
     def _iter_body(self, request: web.Request) -> AsyncGenerator[bytes, None]:
         limit = self._backend.commitment.settings.max_body_bytes
@@ -132,6 +139,8 @@ class CommitmentHandlers:
                 for event in reader.feed(piece):
                     match event:
                         case PartStart():
+                            if len(documents) == MAX_PARTS:
+                                raise TooLarge("the multipart body", MAX_PARTS, "parts")
                             documents.append(bytearray())
                         case PartChunk(data=data):
                             documents[-1] += data
@@ -159,15 +168,44 @@ def _parse_content_type(text: str | None) -> MediaType:
     return media_type
 
 
+def _read_references(documents: Sequence[bytes], read: Callable[[bytes], Sequence[Model]]) -> tuple[Reference, ...]:
+    """The instances of all documents, each once. For a thread: a hundred thousand of them take a second."""
+    if read is _read_json and sum(document.count(mark) for document in documents for mark in b"{[,") > MAX_VALUES:
+        raise TooLarge("the request", MAX_VALUES, "values")
+    try:
+        modules = [module for document in documents for module in read(document)]
+    except DecodeError as error:
+        raise BadParameter("body", f"not a DICOM document: {error.reason}") from error
+    if not modules:
+        raise BadParameter("body", "no data set")
+    return tuple(dict.fromkeys(reference for module in modules for reference in read_request(module)))
+
+
 def _read_json(document: bytes) -> Sequence[Model]:
     try:
-        found = orjson.loads(document)
+        found = _parse_json(document)
     except orjson.JSONDecodeError:
         raise DecodeError("not JSON") from None
     models = found if isinstance(found, list) else [found]
     if not all(isinstance(model, dict) for model in models):
         raise DecodeError("neither a JSON object nor an array of them")
     return models
+
+
+def _parse_json(document: bytes) -> Any:
+    """Parse without the garbage collector, which looks at all new objects again and again, for most of the time.
+
+    The parser lets no other thread run, so that this is time in which the whole gateway stands. One thread at a time,
+    lest one switches the collector on while another takes it for off by choice.
+    """
+    with _parsing:
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return orjson.loads(document)
+        finally:
+            if was_enabled:
+                gc.enable()
 
 
 _READERS: dict[str, Callable[[bytes], Sequence[Model]]] = {

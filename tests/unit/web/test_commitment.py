@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import gc
+import io
+import threading
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,10 @@ from lxml import etree
 from gateway.app import run_gateway
 from gateway.codecs.dicom_xml import encode_native_xml
 from gateway.config import BackendSettings, CommitmentSettings, DimseSettings, GatewaySettings, HttpSettings
+from gateway.errors import DecodeError
 from gateway.sandbox import Behaviour, CommitmentAnswer, SandboxArchive
+from gateway.services.commitment.modules import Outcome, Reference, describe_outcomes, read_request
+from gateway.web import commitment
 from tests.unit.sandbox.conftest import CT, make_instance, save
 
 JSON, XML = "application/dicom+json", "application/dicom+xml"
@@ -158,6 +165,70 @@ async def test_bad_requests_name_what_is_wrong(
         assert response.status == status, await response.text()
         assert named in await response.text()
         assert site.sandbox.counters.commitments == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "named"),
+    [
+        (b"[" + b"{}," * 1_000_000 + b"{}]", JSON, "2000000 values"),
+        (b'{"00081199":[' + b"[]," * 1_000_000 + b"[]]}", JSON, "2000000 values"),
+        (b"--x\r\n\r\n{}\r\n" * 1_001 + b"--x--", f'multipart/related; type="{JSON}"; boundary=x', "1000 parts"),
+    ],
+    ids=["objects", "arrays", "parts"],
+)
+async def test_a_body_of_more_than_a_request_can_have(
+    tmp_path: Path, body: bytes, content_type: str, named: str
+) -> None:
+    async with open_site(tmp_path) as site:
+        response = await site.post("1.9", data=io.BytesIO(body), headers={"Content-Type": content_type})
+        assert response.status == 413 and named in await response.text()
+
+
+async def test_as_many_parts_as_allowed(tmp_path: Path) -> None:
+    import orjson
+
+    part = b"--x\r\nContent-Type: application/dicom+json\r\n\r\n" + orjson.dumps(flat(HELD)) + b"\r\n"
+    async with open_site(tmp_path) as site:
+        headers = {"Content-Type": f'multipart/related; type="{JSON}"; boundary=x'}
+        response = await site.post("1.9", data=part * 1_000 + b"--x--\r\n", headers=headers)
+        assert response.status == 200 and await response.json(content_type=JSON) == flat(HELD)
+
+
+async def test_documents_are_read_and_written_off_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+
+    def read(module: dict[str, Any]) -> tuple[Reference, ...]:
+        threads.append(threading.current_thread())
+        return read_request(module)
+
+    def describe(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        threads.append(threading.current_thread())
+        return describe_outcomes(outcomes)
+
+    monkeypatch.setattr(commitment, "read_request", read)
+    monkeypatch.setattr(commitment, "describe_outcomes", describe)
+    async with open_site(tmp_path) as site:
+        assert (await site.post("1.9", json=flat(HELD), headers={"Content-Type": JSON})).status == 200
+        assert (await site.get("1.9")).status == 200
+        async with site.session.ws_connect(f"{site.url}/commitment-requests/1.9") as socket:
+            assert await socket.receive_json() == flat(HELD)
+    assert len(threads) == 4 and threading.current_thread() not in threads
+
+
+def test_reading_leaves_the_garbage_collector_as_it_was() -> None:
+    def read(document: bytes) -> None:
+        with suppress(DecodeError):
+            commitment._read_json(document)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(read, [b"[{}]", b"["] * 200))
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        read(b"[{}]")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 async def test_a_websocket_gets_the_result(tmp_path: Path) -> None:
