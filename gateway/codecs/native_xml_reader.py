@@ -162,12 +162,19 @@ def _read_attribute(element: etree._Element, path: str, depth: int) -> dict[str,
     if kind in ("InlineBinary", "BulkData") and len(children) > 1:
         raise DecodeError(f"more than one {kind}", path=path)
     if kind == "InlineBinary":
-        attribute["InlineBinary"] = "".join((children[0].text or "").split())
+        attribute["InlineBinary"] = "".join(_read_inline(children[0], path).split())
     elif kind == "BulkData":
         attribute["BulkDataURI"] = _read_uri(children[0], path)
     else:
         attribute["Value"] = _read_values(children, kind, vr, path, depth)
     return attribute
+
+
+def _read_inline(element: etree._Element, path: str) -> str:
+    try:
+        return _take_text(element)
+    except ValueError as error:
+        raise DecodeError(str(error), path=path) from None
 
 
 def _read_uri(element: etree._Element, path: str) -> str:
@@ -200,31 +207,45 @@ def _read_number(element: etree._Element, position: int, path: str) -> int:
     return int(text[:9])
 
 
+def _take_text(element: etree._Element) -> str:
+    """All text of an element, which has nothing else: what stands behind a child would be lost."""
+    if len(element):
+        raise ValueError("elements within text")
+    return element.text or ""
+
+
 def _read_text(element: etree._Element) -> str | None:
-    return element.text or None
+    return _take_text(element) or None
 
 
 def _read_integer(element: etree._Element) -> int | None:
-    text = (element.text or "").strip()
+    text = _take_text(element).strip()
     return int(text) if text else None
 
 
 def _read_float(element: etree._Element) -> float | str | None:
-    text = (element.text or "").strip()
+    text = _take_text(element).strip()
     return _FLOAT_NAMES.get(text) or (float(text) if text else None)
 
 
 def _read_name(element: etree._Element) -> dict[str, str] | None:
     name = {}
-    for group in element:
-        if (kind := _name(group)) not in _NAME_GROUPS:
-            raise ValueError("not a name group")
-        parts = {_name(part): part.text or "" for part in group}
-        if not parts.keys() <= set(_COMPONENTS):
-            raise ValueError("not a name component")
+    for kind, group in _take_children(element, _NAME_GROUPS).items():
+        parts = {part: _take_text(found) for part, found in _take_children(group, _COMPONENTS).items()}
+        if any("=" in text or ("^" in text and part != _COMPONENTS[-1]) for part, text in parts.items()):
+            raise ValueError("a delimiter within a name component")  # but what was a sixth component is in the fifth
         if text := "^".join(parts.get(component, "") for component in _COMPONENTS).rstrip("^"):
             name[kind] = text
     return name or None
+
+
+def _take_children(element: etree._Element, allowed: tuple[str, ...]) -> dict[str, etree._Element]:
+    """The children of an element by their names, each once and one of `allowed`, with no text beside them."""
+    children = {_name(child): child for child in element}
+    texts = [element.text, *(child.tail for child in element)]
+    if len(children) != len(element) or not children.keys() <= set(allowed) or any(it and it.strip() for it in texts):
+        raise ValueError("not a name")
+    return children
 
 
 _READERS: dict[str, Callable[[etree._Element], Any]] = {

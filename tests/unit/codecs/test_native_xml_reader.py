@@ -178,6 +178,23 @@ def test_what_was_written_of_any_model_comes_back(model: dict[str, dict[str, obj
         (attribute("7FE00010", "OW", "<BulkData uri='x'/><BulkData uri='y'/>"), "more than one", "7FE00010"),
         (attribute("00080060", "CS", "") * 2, "given twice", "00080060"),
         (attribute("00100010", "PN", "<PersonName><Latin/></PersonName>"), "not a value of VR PN", "00100010"),
+        (attribute("00100020", "LO", "<Value>12<x/>34</Value>"), "not a value of VR LO", "00100020"),
+        (attribute("00280010", "US", "<Value>12<x/>34</Value>"), "not a value of VR US", "00280010"),
+        (attribute("00189073", "FD", "<Value>12<x/>34</Value>"), "not a value of VR FD", "00189073"),
+        (attribute("00420011", "OB", "<InlineBinary>AAAA<x/>BBBB</InlineBinary>"), "within text", "00420011"),
+        *(
+            (attribute("00100010", "PN", f"<PersonName>{name}</PersonName>"), "not a value of VR PN", "00100010")
+            for name in (
+                "Doe",
+                "<Alphabetic>Doe</Alphabetic>",
+                "<Alphabetic><FamilyName>Doe</FamilyName>Jane</Alphabetic>",
+                "<Alphabetic><FamilyName>Doe<x/>Roe</FamilyName></Alphabetic>",
+                "<Alphabetic><FamilyName>Doe^Jane</FamilyName></Alphabetic>",
+                "<Alphabetic><FamilyName>Doe=Jane</FamilyName></Alphabetic>",
+                "<Alphabetic><FamilyName>Doe</FamilyName><FamilyName>Roe</FamilyName></Alphabetic>",
+                "<Alphabetic/><Alphabetic><FamilyName>Doe</FamilyName></Alphabetic>",
+            )
+        ),
         (attribute("00082112", "SQ", "<Item><Value/></Item>"), "no DicomAttribute", "00082112/1/"),
         ("<Attribute/>", "no DicomAttribute", ""),
     ],
@@ -186,6 +203,16 @@ def test_what_is_no_such_model_is_refused(content: str, reason: str, path: str) 
     with pytest.raises(DecodeError, match=reason) as caught:
         read_native_xml(document(content))
     assert caught.value.path == path
+
+
+def test_what_breaks_no_text_is_read_over() -> None:
+    split = "<Value>12<!-- 3 -->34<?p?>5&#54;<![CDATA[7]]></Value>"
+    name = "<PersonName>\n<Alphabetic> <!-- --><FamilyName>A</FamilyName><NameSuffix>B^C</NameSuffix>\n</Alphabetic>"
+    found = read_native_xml(
+        document(attribute("00100020", "LO", split) + attribute("00100010", "PN", f"{name}</PersonName>"))
+    )
+    assert found["00100020"]["Value"] == ["1234567"]
+    assert found["00100010"]["Value"] == [{"Alphabetic": "A^^^^B^C"}]
 
 
 def test_another_document_is_refused() -> None:
