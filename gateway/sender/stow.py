@@ -18,7 +18,10 @@ import orjson
 from gateway.codecs.multipart import MultipartEncoder
 from gateway.sender.files import InstanceFile, describe_fault
 
-__all__ = ["Outcome", "ServiceUnavailable", "StowClient", "divide", "read_response"]
+__all__ = ["BUSY", "Outcome", "ServiceUnavailable", "StowClient", "choose_pause", "divide", "read_response"]
+
+BUSY = frozenset({429, 502, 503, 504})
+"""Statuses after which the same request may succeed later."""
 
 READ_BYTES = 262_144
 ATTEMPTS = 4
@@ -131,10 +134,10 @@ class StowClient:
             except (aiohttp.ClientError, TimeoutError) as error:
                 trouble = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             else:
-                if not attempt.unreadable and attempt.status not in (429, 502, 503, 504):
+                if not attempt.unreadable and attempt.status not in BUSY:
                     return attempt
                 trouble = _describe_status(attempt.status, attempt.body)
-                wait_s = min(float(told_s), LONGEST_PAUSE_S) if told_s.isdigit() else wait_s
+                wait_s = choose_pause(told_s, wait_s)
             self._on_bytes(-attempt.sent)
             if attempt.unreadable:
                 return attempt
@@ -176,6 +179,11 @@ def _find_unreadable(files: Sequence[InstanceFile]) -> dict[InstanceFile, str]:
 
 def _tell(unreadable: Mapping[InstanceFile, str]) -> list[Outcome]:
     return [Outcome(file, f"cannot be read: {fault}") for file, fault in unreadable.items()]
+
+
+def choose_pause(told_s: str, otherwise_s: float) -> float:
+    """Seconds to wait: `told_s`, a Retry-After in seconds, up to a limit; `otherwise_s` where there is none."""
+    return min(float(told_s), LONGEST_PAUSE_S) if told_s.isascii() and told_s.isdigit() else otherwise_s
 
 
 def read_response(files: Sequence[InstanceFile], status: int, body: bytes) -> list[Outcome]:
