@@ -25,7 +25,8 @@ def locate_journal(url: str, paths: Iterable[Path]) -> Path:
     """Where the journal of sending `paths` to `url` is kept by default: the user's state folder."""
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     told = "\n".join([url, *sorted(str(path.resolve()) for path in paths)])
-    return Path(state) / "dicomweb-gateway" / f"store-{hashlib.sha256(told.encode()).hexdigest()[:16]}.jsonl"
+    digest = hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()  # names of files may be any bytes
+    return Path(state) / "dicomweb-gateway" / f"store-{digest[:16]}.jsonl"
 
 
 class Journal:

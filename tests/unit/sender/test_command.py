@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -176,3 +177,12 @@ def test_exit_codes(tmp_path: Path) -> None:
     assert header.returncode == 2 and "--header" in header.stderr
     empty = run(str(tmp_path), "--url", "http://127.0.0.1:1/dicomweb", home=tmp_path / "state")
     assert empty.returncode == 0 and "0 stored" in empty.stderr
+
+
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9"))
+    folder.mkdir()
+    save_broken_deflated(folder / "damaged")
+    ran = run(str(folder), "--url", "http://127.0.0.1:1/dicomweb", home=tmp_path / "state")
+    assert ran.returncode == 1 and "/damaged: cannot be read: damaged" in ran.stderr
+    assert "0 stored, 1 failed" in ran.stderr and "Traceback" not in ran.stderr

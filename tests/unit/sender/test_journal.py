@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -89,3 +90,13 @@ def test_each_order_has_a_place_of_its_own(tmp_path: Path, monkeypatch: pytest.M
     }
     assert len(places) == 3 and all(place.is_relative_to(tmp_path) for place in places)
     assert locate_journal("http://a", [Path("y"), Path("x")]) in places
+
+
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    folders = [Path(os.fsdecode(os.fsencode(tmp_path) + name)) for name in (b"/\xe9", b"/\xe8")]
+    assert len({locate_journal(URL, [folder]) for folder in folders}) == 2
+    one, two = (make_file(folder, "1") for folder in folders)
+    with Journal(tmp_path / "journal", URL) as journal:
+        journal.note(one)
+    with Journal(tmp_path / "journal", URL) as journal:
+        assert journal.holds(one) and not journal.holds(two)
