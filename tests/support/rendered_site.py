@@ -72,6 +72,7 @@ class FakeWorkers:
 
     def _draw(self, handover: Handover, parameters: RenderParameters) -> Any:
         [frame] = handover.read_frames()
+        parameters = handover.complete(parameters)
         if self.refuses(handover.header.read()):
             raise ImagingFailed("broken")
         shown = {"of": _name(handover.header.read()), "frame": handover.frame_number, "first": frame[:1].hex()}

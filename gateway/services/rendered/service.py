@@ -28,20 +28,19 @@ from gateway.errors import (
     TooLarge,
     UnknownResource,
 )
-from gateway.imaging.rendering.parameters import FrameSource
-from gateway.imaging.shared_bytes import SharedBytes
+from gateway.imaging.shared_bytes import Place, SharedBytes
 from gateway.resources import Level, ResourcePath
 from gateway.services.rendered.facts import SEGMENTATIONS, Category, InstanceFacts, is_presentation_state
 from gateway.services.rendered.instance_reader import ChooseFrames, Frame, InstanceReader, ReaderLimits
 from gateway.services.rendered.instance_view import InstanceView, PictureCall
 from gateway.services.rendered.presented import decide_presented, list_presented, locate
 from gateway.services.rendered.reading import Reading
-from gateway.services.rendered.references import list_references
+from gateway.services.rendered.references import ShownInstance, list_references
 from gateway.services.rendered.rendition import Picture, RenderRequest
 from gateway.services.rendered.run_ahead import run_ahead
 from gateway.services.rendered.selection import choose_representative
 from gateway.services.rendered.turns import Turns
-from gateway.services.rendered.worker_calls import Handover, find_frames_over
+from gateway.services.rendered.worker_calls import Handover, SharedFrames, find_frames_over
 from gateway.services.retrieve.inventories.inventories import Inventories
 from gateway.services.retrieve.service import RetrieveService
 from gateway.services.retrieve.transfer_demand import AS_STORED
@@ -157,29 +156,39 @@ class RenderedService:
 
     # --- an instance ---
 
-    async def _iter_one(self, request: RenderRequest, losses: _Losses) -> AsyncGenerator[_Call, None]:
+    async def _iter_one(
+        self, request: RenderRequest, losses: _Losses, superimposed: _Overlay | None = None
+    ) -> AsyncGenerator[_Call, None]:
         if request.state is not None:
             parameters = replace(request.parameters, presentation_state=await self._fetch_state(request.state))
             request = replace(request, parameters=parameters, state=None)
-        overlay = await self._fetch_overlay(request)
+        segmentation = await self._fetch_segmentation(request)
         view: InstanceView | None = None
         async with self._retrieve.open_instances(request.path, AS_STORED) as instances:
             async for instance in instances:
                 view = InstanceView(instance, request, self._limits, self._retrieve.association_cost)
                 async for call in view.iter_calls():
-                    yield partial(self._perform, call if overlay is None else overlay.lay_over(call))
+                    yield partial(self._perform, call, segmentation, superimposed)
                 if view.is_cut:
                     break
         if view is not None and view.facts is not None and view.facts.category is Category.PRESENTATION_STATE:
             async for shown in self._iter_presented(request, view.facts, bytes(view.header), losses):
                 yield shown
 
-    async def _perform(self, call: PictureCall) -> Picture:
+    async def _perform(
+        self, call: PictureCall, segmentation: _Overlay | None = None, superimposed: _Overlay | None = None
+    ) -> Picture:
         attributes, made = SharedBytes(), SharedBytes()
         try:
-            header = await attributes.extend(call.header)
-            frames = tuple(frame.place for frame in call.frames)
-            handover = Handover(made.address, header, frames, call.transfer_syntax_uid, call.frame_number or 0)
+            handover = Handover(
+                made.address,
+                await attributes.extend(call.header),
+                tuple(frame.place for frame in call.frames),
+                call.transfer_syntax_uid,
+                call.frame_number or 0,
+                None if segmentation is None else segmentation.lay_over(call.frame_number or 1),
+                None if superimposed is None else superimposed.lay_over(call.frame_number or 1),
+            )
             await self._workers.run(call.make, handover, call.parameters)
         except BaseException:
             made.close()
@@ -190,27 +199,24 @@ class RenderedService:
 
     # --- segmentations over images ---
 
-    async def _fetch_overlay(self, request: RenderRequest) -> _Overlay | None:
+    async def _fetch_segmentation(self, request: RenderRequest) -> _Overlay | None:
         """Fetch what lies over the frames to be shown, before they are: two associations are never held at a time."""
         if request.segmentation is None:
             return None
-        segmentation = await self._fetch_segmentation(request.segmentation)
-        header = bytes(segmentation.header)
+        try:
+            gathered = await self._gather(request.segmentation, lambda _: ())
+        except UnknownResource as error:
+            raise BadParameter("segmentationUID", "there is no such segmentation") from error
+        if gathered.facts.sop_class_uid not in SEGMENTATIONS:
+            raise BadParameter("segmentationUID", "is no segmentation")
+        held = SharedBytes()
+        header = await held.extend(gathered.header)
         drawn_on = await self._workers.run(find_frames_over, header, request.path.instance or "", request.frames)
         if not drawn_on:
             return None
         gathered = await self._gather(request.segmentation, lambda _: tuple(drawn_on))
         frames = tuple((frame, drawn_on[frame.number]) for frame in gathered.frames)
-        return _Overlay(header, gathered.transfer_syntax_uid, frames)
-
-    async def _fetch_segmentation(self, path: ResourcePath) -> _Gathered:
-        try:
-            gathered = await self._gather(path, lambda _: ())
-        except UnknownResource as error:
-            raise BadParameter("segmentationUID", "there is no such segmentation") from error
-        if gathered.facts.sop_class_uid not in SEGMENTATIONS:
-            raise BadParameter("segmentationUID", "is no segmentation")
-        return gathered
+        return _Overlay(held, header, gathered.transfer_syntax_uid, frames)
 
     # --- presentation states ---
 
@@ -221,10 +227,8 @@ class RenderedService:
         rendition = decide_presented(request, facts, references)
         for wanted, above in list_presented(request, rendition, state, references):
             try:
-                if above is not None:
-                    superimposed = await self._fetch_frame(locate(request.path, above), above.frames)
-                    wanted = replace(wanted, parameters=replace(wanted.parameters, superimposed=superimposed))
-                async for call in self._iter_one(wanted, losses):
+                superimposed = None if above is None else await self._fetch_superimposed(request.path, above)
+                async for call in self._iter_one(wanted, losses, superimposed):
                     yield partial(losses.bear, call)
             except _OF_ONE_INSTANCE as error:
                 losses.note(error)
@@ -238,12 +242,14 @@ class RenderedService:
             raise BadParameter("presentationUID", "is no presentation state that can be applied")
         return bytes(gathered.header)
 
-    async def _fetch_frame(self, path: ResourcePath, frames: tuple[int, ...]) -> FrameSource:
-        gathered = await self._gather(path, lambda facts: frames[:1] or (facts.telling_frame,))
+    async def _fetch_superimposed(self, state: ResourcePath, above: ShownInstance) -> _Overlay:
+        path = locate(state, above)
+        gathered = await self._gather(path, lambda facts: above.frames[:1] or (facts.telling_frame,))
         if not gathered.frames:
             raise ImagingFailed("the presentation state refers to what is no image")
-        frame = gathered.frames[0]
-        return FrameSource(bytes(gathered.header), gathered.transfer_syntax_uid, frame.place.read(), frame.number)
+        held = SharedBytes()
+        header = await held.extend(gathered.header)
+        return _Overlay(held, header, gathered.transfer_syntax_uid, ((gathered.frames[0], frozenset()),))
 
     async def _gather(self, path: ResourcePath, choose_frames: ChooseFrames) -> _Gathered:
         """Fetch what is wanted of one instance, whatever its category."""
@@ -262,20 +268,17 @@ class RenderedService:
 
 @dataclass(frozen=True, slots=True)
 class _Overlay:
-    """Frames of a segmentation, each with the frames of the image it was drawn on, none for all of them."""
+    """Frames of another instance, each with the frames that it lies over, none for all; `held` holds their header."""
 
-    header: bytes
+    held: SharedBytes
+    header: Place
     transfer_syntax_uid: str
     frames: tuple[tuple[Frame, frozenset[int]], ...]
 
-    def lay_over(self, call: PictureCall) -> PictureCall:
-        number = call.frame_number or 1
-        sources = tuple(
-            FrameSource(self.header, self.transfer_syntax_uid, frame.place.read(), frame.number)
-            for frame, drawn_on in self.frames
-            if not drawn_on or number in drawn_on
-        )
-        return replace(call, parameters=replace(call.parameters, segmentations=sources))
+    def lay_over(self, number: int) -> SharedFrames:
+        """What lies over the frame of this number; to be read while this object is held."""
+        chosen = tuple((frame.number, frame.place) for frame, below in self.frames if not below or number in below)
+        return SharedFrames(self.header, self.transfer_syntax_uid, chosen)
 
 
 @dataclass(frozen=True, slots=True)

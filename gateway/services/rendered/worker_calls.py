@@ -7,7 +7,7 @@ strangers runs in it. ``service.py`` passes these functions to ``ImagingWorkers.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.imaging.rendering.parameters import FrameSource, RenderParameters
@@ -16,7 +16,33 @@ from gateway.imaging.shared_bytes import Address, Place
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["Handover", "find_frames_over", "make_animation", "make_document", "make_picture"]
+__all__ = ["Handover", "SharedFrames", "find_frames_over", "make_animation", "make_document", "make_picture"]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFrames:
+    """Frames of one instance that are drawn over others.
+
+    Parameters
+    ----------
+    header
+        Its attributes, a data set in Explicit VR Little Endian.
+    transfer_syntax_uid
+        Of the frames.
+    frames
+        Their numbers, and where they stand.
+    """
+
+    header: Place
+    transfer_syntax_uid: str
+    frames: tuple[tuple[int, Place], ...]
+
+    def read(self) -> tuple[FrameSource, ...]:
+        """The frames, which have one header in common."""
+        header = self.header.read()
+        return tuple(
+            FrameSource(header, self.transfer_syntax_uid, frame.read(), number) for number, frame in self.frames
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +59,8 @@ class Handover:
         As stored, in `transfer_syntax_uid`; none for a document.
     frame_number
         Of the only frame; 0 where there are several, or none.
+    segmentations, superimposed
+        What ``RenderParameters`` has under these names, of the second one frame.
     """
 
     made: Address
@@ -40,10 +68,18 @@ class Handover:
     frames: tuple[Place, ...]
     transfer_syntax_uid: str
     frame_number: int
+    segmentations: SharedFrames | None = None
+    superimposed: SharedFrames | None = None
 
     def read_frames(self) -> list[bytes]:
         """The frames."""
         return [frame.read() for frame in self.frames]
+
+    def complete(self, parameters: RenderParameters) -> RenderParameters:
+        """The parameters with the frames that are drawn over these."""
+        segmentations = () if self.segmentations is None else self.segmentations.read()
+        [superimposed] = (None,) if self.superimposed is None else self.superimposed.read()
+        return replace(parameters, segmentations=segmentations, superimposed=superimposed)
 
 
 def make_picture(handover: Handover, parameters: RenderParameters) -> None:
@@ -52,15 +88,15 @@ def make_picture(handover: Handover, parameters: RenderParameters) -> None:
 
     [frame] = handover.read_frames()
     source = FrameSource(handover.header.read(), handover.transfer_syntax_uid, frame, handover.frame_number)
-    handover.made.write(render_frame(source, parameters).data)
+    handover.made.write(render_frame(source, handover.complete(parameters)).data)
 
 
 def make_animation(handover: Handover, parameters: RenderParameters) -> None:
     """Render all frames as one animation or video; raises as ``render_animation``."""
     from gateway.imaging.rendering.animation import render_animation
 
-    frames = handover.read_frames()
-    picture = render_animation(handover.header.read(), handover.transfer_syntax_uid, frames, parameters)
+    header, frames = handover.header.read(), handover.read_frames()
+    picture = render_animation(header, handover.transfer_syntax_uid, frames, handover.complete(parameters))
     handover.made.write(picture.data)
 
 
@@ -71,7 +107,7 @@ def make_document(handover: Handover, parameters: RenderParameters) -> None:
     handover.made.write(render_document(handover.header.read(), parameters.media_type))
 
 
-def find_frames_over(header: bytes, instance_uid: str, frame_numbers: Collection[int]) -> dict[int, frozenset[int]]:
+def find_frames_over(header: Place, instance_uid: str, frame_numbers: Collection[int]) -> dict[int, frozenset[int]]:
     """Which frames of a segmentation were drawn on frames of an image (PS3.3 §C.7.6.16.2.6).
 
     Parameters
@@ -95,7 +131,7 @@ def find_frames_over(header: bytes, instance_uid: str, frame_numbers: Collection
     """
     from gateway.imaging.rendering.attributes import get_items, read_header
 
-    data_set = read_header(header)
+    data_set = read_header(header.read())
     shared = get_items(data_set, "SharedFunctionalGroupsSequence")[:1]
     over = {}
     for number, group in enumerate(get_items(data_set, "PerFrameFunctionalGroupsSequence"), 1):

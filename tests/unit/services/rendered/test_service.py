@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import weakref
+from collections.abc import Callable
 from contextlib import aclosing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset
@@ -308,17 +311,21 @@ async def test_a_state_that_shows_nothing(tmp_path: Path, items: list[Dataset]) 
         await site.site.check_clean()
 
 
+def add_blending(site: RenderedSite) -> None:
+    items = []
+    for position, uid in (("UNDERLYING", "1.2.1.1.1"), ("SUPERIMPOSED", "1.2.5.1.1")):
+        item = Dataset()
+        item.BlendingPosition, item.StudyInstanceUID = position, uid.rsplit(".", 2)[0]
+        item.ReferencedSeriesSequence = [refer(uid.rsplit(".", 1)[0], (uid, []))]
+        items.append(item)
+    blending = "1.2.840.10008.5.1.4.1.1.11.4"
+    site.add("1.2.5.2.1", SOPClassUID=blending, PixelData=None, BlendingSequence=items)
+
+
 async def test_a_blending_state_has_two_images(tmp_path: Path) -> None:
     async with open_rendered_site(tmp_path) as site:
         add_loop(site)
-        items = []
-        for position, uid in (("UNDERLYING", "1.2.1.1.1"), ("SUPERIMPOSED", "1.2.5.1.1")):
-            item = Dataset()
-            item.BlendingPosition, item.StudyInstanceUID = position, uid.rsplit(".", 2)[0]
-            item.ReferencedSeriesSequence = [refer(uid.rsplit(".", 1)[0], (uid, []))]
-            items.append(item)
-        blending = "1.2.840.10008.5.1.4.1.1.11.4"
-        site.add("1.2.5.2.1", SOPClassUID=blending, PixelData=None, BlendingSequence=items)
+        add_blending(site)
         [shown] = tell(await collect(site, RenderRequest(STATE, EACH)))
         assert (shown["of"], shown["above"]) == ("1.2.1.1.1", "1.2.5.1.1")
 
@@ -384,6 +391,27 @@ async def test_frames_of_a_segmentation_are_held_within_the_limit(tmp_path: Path
             assert len(await collect(site, RenderRequest(LOOP, EACH, frames=(1, 2), segmentation=over))) == 2
         assert len(await collect(site, RenderRequest(LOOP, EACH, frames=(1,), segmentation=over))) == 1
         await site.site.check_clean()
+
+
+async def test_frames_that_are_drawn_over_others_are_not_copied_by_the_event_loop(tmp_path: Path) -> None:
+    """They may have some hundred megabytes: workers are told where they are."""
+
+    class Measuring(FakeWorkers):
+        async def run(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Any:
+            assert len(pickle.dumps(arguments)) < 20_000
+            return await super().run(function, *arguments, **keywords)
+
+    large = {"Rows": 512, "Columns": 512, "BitsAllocated": 8, "PixelData": bytes(512 * 512)}
+    async with open_rendered_site(tmp_path, workers=Measuring()) as site:
+        site.add("1.2.5.1.1", **large)
+        add_blending(site)
+        [shown] = tell(await collect(site, RenderRequest(STATE, EACH)))
+        assert shown["above"] == "1.2.5.1.1"
+        groups = make_groups(INSTANCE.instance or "")
+        site.add("1.2.1.3.1", SOPClassUID=SEG, Modality="SEG", PerFrameFunctionalGroupsSequence=groups, **large)
+        over = ResourcePath("1.2.1", "1.2.1.3", "1.2.1.3.1")
+        [shown] = tell(await collect(site, RenderRequest(INSTANCE, EACH, segmentation=over)))
+        assert shown["over"] == [["1.2.1.3.1", 1, "00" * 512 * 512]]
 
 
 # --- leaving and failing ---

@@ -15,10 +15,11 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from gateway.errors import ImagingFailed
-from gateway.imaging.rendering.parameters import RenderParameters
+from gateway.imaging.rendering.parameters import FrameSource, RenderParameters
 from gateway.imaging.shared_bytes import Place, SharedBytes
 from gateway.services.rendered.worker_calls import (
     Handover,
+    SharedFrames,
     find_frames_over,
     make_animation,
     make_document,
@@ -51,6 +52,20 @@ async def test_a_picture_is_made_of_what_is_shared() -> None:
     assert np.asarray(Image.open(BytesIO(made.read()))).tolist() == [[0, 255]]
     make_animation(Handover(made.address, header, (frame, frame), "1.2.840.10008.1.2.1", 0), GIF)
     assert made.read().startswith(b"GIF89a")
+
+
+async def test_what_is_drawn_over_a_picture_is_read_by_the_worker() -> None:
+    given = SharedBytes()
+    header, frames = await given.extend(b"header"), [await given.extend(frame) for frame in (b"1", b"22")]
+    over = SharedFrames(header, "1.2.3", tuple(zip((4, 7), frames, strict=True)))
+    above = SharedFrames(header, "1.2.4", ((1, frames[1]),))
+    handover = Handover(given.address, header, (), "1.2", 1, over, above)
+    assert handover.complete(GIF) == RenderParameters(
+        "image/gif",
+        segmentations=(FrameSource(b"header", "1.2.3", b"1", 4), FrameSource(b"header", "1.2.3", b"22", 7)),
+        superimposed=FrameSource(b"header", "1.2.4", b"22", 1),
+    )
+    assert Handover(given.address, header, (), "1.2", 1).complete(GIF) == GIF
 
 
 def test_a_document_that_is_none() -> None:
@@ -90,8 +105,10 @@ def test_frames_of_a_segmentation_and_what_they_were_drawn_on(asked: tuple[int, 
         Dataset(),  # what is shared counts
     ]
     segmentation.SharedFunctionalGroupsSequence = [derive(("1.1", [7]))]
-    assert find_frames_over(encode(segmentation), "1.1", asked) == expected
-    assert find_frames_over(encode(segmentation), "1.9", asked) == {}
+    given = SharedBytes.from_bytes(encode(segmentation))
+    header = Place(given.address, 0, given.size)
+    assert find_frames_over(header, "1.1", asked) == expected
+    assert find_frames_over(header, "1.9", asked) == {}
 
 
 def test_neither_codecs_nor_arrays_are_loaded_to_name_them() -> None:
