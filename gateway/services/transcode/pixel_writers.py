@@ -7,7 +7,7 @@ which PS3.5 §A.4 allows. Called by ``transcoder``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from struct import pack
 from typing import Protocol
@@ -24,6 +24,7 @@ __all__ = ["MAX_HELD_BYTES", "EncapsulatedWriter", "NativeWriter", "PixelWriter"
 MAX_HELD_BYTES = 4 * 1024 * 1024
 """Compressed frames of one instance that are held for the sake of an offset table."""
 
+_SHIFTED_BYTES = 65_536  # at a time, in well under a millisecond
 _ITEM = b"\xfe\xff\x00\xe0"
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 
@@ -70,19 +71,30 @@ class NativeWriter:
         header, self._header = self._header, b""
         if self._frame_bits % 8 == 0:
             return chain((header,), pieces) if header else pieces
-        frame = b"".join(pieces)
-        self._bits |= (int.from_bytes(frame, "little") & ((1 << self._frame_bits) - 1)) << self._bit_count
-        self._bit_count += self._frame_bits
-        whole = self._bit_count // 8
+        return chain((header,), self._iter_shifted(pieces)) if header else self._iter_shifted(pieces)
+
+    def finish(self) -> Iterator[bytes]:
+        """Write the last bits and the padding, known when all frames have been iterated."""
+        rest = self._bits.to_bytes(1, "little") if self._bit_count else b""
+        if rest or self._padding:
+            yield rest + b"\0" * self._padding
+
+    def _iter_shifted(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        remaining = self._frame_bits
+        for piece in pieces:
+            for start in range(0, len(piece), _SHIFTED_BYTES):
+                some = piece[start : start + _SHIFTED_BYTES]
+                count = min(8 * len(some), remaining)
+                remaining -= count
+                yield self._append_bits(int.from_bytes(some, "little") & ((1 << count) - 1), count)
+
+    def _append_bits(self, bits: int, count: int) -> bytes:
+        """Return the bytes that `count` more bits make whole."""
+        self._bits |= bits << self._bit_count
+        whole, self._bit_count = divmod(self._bit_count + count, 8)
         out = (self._bits & ((1 << whole * 8) - 1)).to_bytes(whole, "little")
         self._bits >>= whole * 8
-        self._bit_count -= whole * 8
-        return [header + out]
-
-    def finish(self) -> Iterable[bytes]:
-        """Write the last bits and the padding."""
-        rest = self._bits.to_bytes(1, "little") if self._bit_count else b""
-        return [rest + b"\0" * self._padding] if rest or self._padding else []
+        return out
 
 
 class EncapsulatedWriter:

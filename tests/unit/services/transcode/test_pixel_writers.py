@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import NotAcceptable
 from gateway.imaging.description import ImageDescription
@@ -43,6 +46,30 @@ def test_bits_follow_each_other() -> None:
     writer = NativeWriter(image((1, 5), 3, stored=1), PIXEL_DATA)
     pieces = [*put(writer, b"\x1f"), *put(writer, b"\x01"), *put(writer, b"\x1e"), *writer.finish()]
     assert b"".join(pieces)[12:] == (0b11110_00001_11111).to_bytes(2, "little")
+
+
+@given(columns=st.integers(1, 200), frames=st.lists(st.integers(0), min_size=1, max_size=4), cut=st.integers(1, 25))
+def test_bits_follow_each_other_whatever_pieces_they_come_in(columns: int, frames: list[int], cut: int) -> None:
+    expected, mask = 0, (1 << columns) - 1
+    written = []
+    writer = NativeWriter(image((1, columns), len(frames), stored=1), PIXEL_DATA)
+    for place, bits in enumerate(frames):
+        expected |= (bits & mask) << place * columns
+        frame = (bits & (1 << (columns + 7) // 8 * 8) - 1).to_bytes((columns + 7) // 8, "little")  # any padding
+        written.append(writer.add(len(frame), [frame[start : start + cut] for start in range(0, len(frame), cut)]))
+    length = (len(frames) * columns + 15) // 16 * 2
+    assert b"".join(chain(*written, writer.finish()))[12:] == expected.to_bytes(length, "little")
+
+
+def test_a_long_frame_of_bits_is_moved_in_short_steps() -> None:
+    writer = NativeWriter(image((999, 1003), 2, stored=1), PIXEL_DATA)
+    frame = bytes(range(256)) * 488 + bytes(322)
+    moved = [list(writer.add(len(frame), [frame])) for _ in range(2)]
+    assert max(len(piece) for pieces in moved for piece in pieces) <= 65_536
+    whole = int.from_bytes(frame, "little")
+    assert (
+        int.from_bytes(b"".join([*moved[0], *moved[1], *writer.finish()])[12:], "little") == whole | whole << 1_001_997
+    )
 
 
 def test_pixel_data_too_long_for_a_length_is_refused() -> None:
