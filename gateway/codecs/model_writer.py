@@ -5,7 +5,7 @@ is refused as soon as one attribute of it cannot be written; the error names the
 
 Text is written in the character set that (0008,0005) names if that is one without code extensions and has all the
 characters, else in UTF-8, which (0008,0005) then says. Items have no character set of their own: the whole data set is
-in one.
+in one. What an item says of its own is left out, unless it holds for bulk text, which is not rewritten.
 
 Source: PS3.18 Annex F; PS3.5 §7
 """
@@ -35,6 +35,7 @@ _CHARACTER_SET, _UTF_8 = "00080005", "ISO_IR 192"
 _WITHOUT_EXTENSIONS = ("ISO_IR 6", "ISO_IR 192", "GB18030", "GBK", *(f"ISO_IR {n}" for n in (100, 101, 109, 110)))
 _WITHOUT_EXTENSIONS += tuple(f"ISO_IR {n}" for n in (126, 127, 138, 144, 148, 166))
 _CODECS = {term: "ascii" if term == "ISO_IR 6" else TERMS[term] for term in _WITHOUT_EXTENSIONS}
+_ASCII_TERMS = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _TEXT_VRS = frozenset({"LT", "ST", "UC", "UT"})
 """VRs that Specific Character Set governs and that may be bulk."""
 
@@ -87,12 +88,12 @@ def write_model(model: Model) -> list[bytes | BulkReference]:
     DecodeError
         The model breaks PS3.18 Annex F, or a value its VR; `path` names the attribute.
     """
-    codec = _find_codec(model)
+    codec, terms = _find_codec(model), _read_terms(model.get(_CHARACTER_SET))
     try:
-        return _Writer(codec).write(model)
+        return _Writer(codec, terms).write(model)
     except UnicodeEncodeError:
         pass
-    writer = _Writer("utf-8")
+    writer = _Writer("utf-8", (_UTF_8,))
     try:
         written = writer.write({**model, _CHARACTER_SET: {"vr": "CS", "Value": [_UTF_8]}})
     except UnicodeEncodeError:
@@ -104,18 +105,25 @@ def write_model(model: Model) -> list[bytes | BulkReference]:
 
 def _find_codec(model: Model) -> str:
     """The codec of (0008,0005); ASCII where there is none, or one that takes code extensions."""
-    attribute = model.get(_CHARACTER_SET)
+    terms = _read_terms(model.get(_CHARACTER_SET))
+    return _CODECS.get(terms[0], "ascii") if len(terms) == 1 else "ascii"
+
+
+def _read_terms(attribute: Any) -> tuple[str, ...]:
+    """The defined terms of (0008,0005); one that there is none of for what cannot be."""
     values = attribute.get("Value") if isinstance(attribute, Mapping) else None
-    if not isinstance(values, list) or len(values) != 1 or not isinstance(values[0], str):
-        return "ascii"
-    return _CODECS.get(values[0].strip(), "ascii")
+    if not isinstance(values, list):
+        return ()
+    return tuple("" if it is None else it.strip() if isinstance(it, str) else "?" for it in values)
 
 
 class _Writer:
-    """Writes one data set in one codec."""
+    """Writes one data set in one codec, that of the defined terms `terms`."""
 
-    def __init__(self, codec: str) -> None:
+    def __init__(self, codec: str, terms: tuple[str, ...]) -> None:
         self._codec = codec
+        self._terms = terms
+        self._odd_character_set = ""
         self._written: list[bytes | BulkReference] = []
         self._open = bytearray()
         self.has_bulk_text = False
@@ -150,7 +158,10 @@ class _Writer:
     def _refer(self, reference: BulkReference) -> None:
         self._close()
         self._written.append(reference)
-        self.has_bulk_text |= reference.vr in _TEXT_VRS
+        if reference.vr in _TEXT_VRS:
+            self.has_bulk_text = True
+            if self._odd_character_set:
+                raise DecodeError("bulk text in a character set of its own", path=self._odd_character_set)
 
     def _write_sequence(self, tag: int, items: list[Any], path: str, depth: int) -> None:
         if not items:
@@ -160,10 +171,19 @@ class _Writer:
         for number, item in enumerate(items, start=1):
             if item is not None and not isinstance(item, Mapping):
                 raise DecodeError("an item that is no data set", path=path)
-            self._open += _ITEM_START
-            self._write_data_set({} if item is None else item, f"{path}/{number}/", depth + 1)
-            self._open += _ITEM_END
+            self._write_item({} if item is None else item, f"{path}/{number}/", depth + 1)
         self._open += _SEQUENCE_END
+
+    def _write_item(self, item: Model, path: str, depth: int) -> None:
+        outer = self._odd_character_set
+        if _CHARACTER_SET in item:
+            terms = _read_terms(item[_CHARACTER_SET])
+            is_odd = terms != self._terms and not _ASCII_TERMS.issuperset(terms)
+            self._odd_character_set = path + _CHARACTER_SET if is_odd else ""
+        self._open += _ITEM_START
+        self._write_data_set(item, path, depth)
+        self._open += _ITEM_END
+        self._odd_character_set = outer
 
     def _encode(self, vr: str, attribute: Model, path: str) -> bytes:
         try:

@@ -126,6 +126,43 @@ def test_bulk_text_keeps_its_character_set() -> None:
     assert caught.value.path == "00080005"
 
 
+ITEM_CHARACTER_SETS = [  # of the data set, of an item with bulk text in it, whether that can be written
+    (["ISO_IR 192"], ["ISO_IR 100"], False),
+    (["ISO_IR 100"], ["ISO_IR 192"], False),
+    (None, ["ISO_IR 192"], False),
+    (["ISO_IR 192"], ["", "ISO 2022 IR 87"], False),
+    (["ISO_IR 192"], [1], False),
+    (["ISO_IR 192"], ["ISO_IR 192 "], True),
+    (["", "ISO 2022 IR 87"], [None, "ISO 2022 IR 87"], True),
+    (["ISO_IR 192"], ["ISO_IR 6"], True),
+    (["ISO_IR 192"], [], True),
+    (["ISO_IR 192"], None, True),
+]
+
+
+@pytest.mark.parametrize(("outer", "inner", "is_taken"), ITEM_CHARACTER_SETS)
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_bulk_text_of_an_item_keeps_its_character_set(outer: Any, inner: Any, is_taken: bool, is_nested: bool) -> None:
+    text: dict[str, Any] = {"0040A160": {"vr": "UT", "BulkDataURI": "x"}}
+    if is_nested:
+        text = {"0040A730": {"vr": "SQ", "Value": [text]}}
+    item = text if inner is None else {**text, "00080005": {"vr": "CS", "Value": inner}}
+    model: dict[str, Any] = {
+        "0040A730": {"vr": "SQ", "Value": [item, {}]},
+        "0040A160": {"vr": "UT", "BulkDataURI": "y"},
+    }
+    if outer is not None:
+        model["00080005"] = {"vr": "CS", "Value": outer}
+    if is_taken:
+        assert [it.uri for it in write_model(model) if isinstance(it, BulkReference)] == ["y", "x"]
+        return
+    with pytest.raises(DecodeError, match="character set of its own") as caught:
+        write_model(model)
+    assert caught.value.path == "0040A730/1/00080005"
+    sounds = {"5400100A": {"vr": "OW", "BulkDataURI": "x"}, "00080005": {"vr": "CS", "Value": inner}}
+    assert len(write_model({**model, "0040A730": {"vr": "SQ", "Value": [sounds]}})) > 2  # which no text is
+
+
 # --- what is refused ---
 
 REFUSED = [
