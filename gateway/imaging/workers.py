@@ -143,6 +143,8 @@ class ImagingWorkers:
             else:
                 self._idle.append(worker)
             return outcome
+        except GatewayError as error:  # there is no worker; for whoever still waits
+            return Outcome((error.args, dict(vars(error))), type(error))
         finally:
             self._slots.release()
 
@@ -159,6 +161,9 @@ class ImagingWorkers:
             await (await spawning).end()
             raise
         self._all.add(worker)
+        if self._is_closed:  # meanwhile
+            await self._dismiss(worker)
+            raise ShuttingDown("the gateway is shutting down")
         return worker
 
     async def _dismiss(self, worker: _Worker) -> None:
@@ -194,7 +199,11 @@ class _Worker:
             theirs.close()
         ours.setblocking(False)
         worker = cls(process, ours, limits)
-        await worker._send(pickle.dumps(limits))
+        try:
+            await worker._send(pickle.dumps(limits))
+        except OSError as error:
+            await worker.end()
+            raise ImagingFailed("the worker process ended before it had the task") from error
         return worker
 
     @property
@@ -202,7 +211,7 @@ class _Worker:
         return self._process.poll() is None
 
     async def exchange(self, message: bytes) -> Outcome:
-        """Have one task done; a worker that crashed or did not answer in time is spent."""
+        """Have one task done; a worker that crashed, did not answer in time or answered nonsense is spent."""
         patience_s = _PATIENCE * self._limit_s
         try:
             async with asyncio.timeout(patience_s):
@@ -215,6 +224,8 @@ class _Worker:
             if await self._wait_for_end() == -PROCESSOR_TIME_SIGNAL:
                 return self._give_up(f"the task took longer than {self._limit_s:g} s of processor time")
             return self._give_up("the worker process ended while it had the task")
+        except Exception as error:  # noqa: BLE001 - whatever an answer ends in that cannot be read
+            return self._give_up(f"the answer of the worker cannot be read: {type(error).__name__}")
 
     async def _wait_for_end(self) -> int | None:
         """The exit code of a process whose socket is closed, or None; a signal is a negative one."""

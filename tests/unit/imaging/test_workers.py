@@ -4,6 +4,8 @@ import asyncio
 import logging
 import os
 import signal
+import subprocess
+import threading
 import time
 import warnings
 from collections.abc import AsyncIterator
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import BadParameter, ImagingFailed, NotAcceptable, ShuttingDown
-from gateway.imaging.workers import ImagingWorkers
+from gateway.imaging.workers import ImagingWorkers, _start_process
 
 
 def echo(*values: object, **named: object) -> tuple[tuple[object, ...], dict[str, object]]:
@@ -70,6 +72,15 @@ def fail_unexpectedly() -> None:
 
 def return_unpicklable() -> object:
     return lambda: None
+
+
+class Unreadable:
+    def __reduce__(self) -> tuple[object, ...]:
+        return fail_unexpectedly, ()
+
+
+def return_unreadable() -> object:
+    return Unreadable()
 
 
 @pytest.fixture
@@ -183,6 +194,31 @@ async def test_a_result_that_cannot_be_sent_back_is_a_failure(workers: ImagingWo
     assert (await workers.run(echo, 1))[0] == (1,)
 
 
+async def test_a_worker_whose_answer_cannot_be_read_is_replaced(workers: ImagingWorkers) -> None:
+    before = await workers.run(name_process)
+    with pytest.raises(ImagingFailed, match="cannot be read: KeyError$"):
+        await workers.run(return_unreadable)
+    assert workers.process_ids == ()
+    assert await workers.run(name_process) != before
+
+
+async def test_a_process_that_does_not_listen_is_ended(
+    workers: ImagingWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = []
+
+    def start_another(_: int) -> subprocess.Popen[bytes]:
+        processes.append(subprocess.Popen(["sleep", "60"]))
+        return processes[0]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.imaging.workers._start_process", start_another)
+        with pytest.raises(ImagingFailed, match="before it had the task"):
+            await workers.run(echo, 1)
+    assert (workers.process_ids, processes[0].returncode) == ((), -signal.SIGKILL)
+    assert (await workers.run(echo, 1))[0] == (1,)
+
+
 async def test_cancelling_frees_the_slot_of_a_stuck_task(workers: ImagingWorkers, tmp_path: Path) -> None:
     stuck = asyncio.create_task(workers.run(loop_for_ever, str(tmp_path / "started")))
     await until_exists(tmp_path / "started")
@@ -238,3 +274,25 @@ async def test_closing_ends_tasks_and_processes(tmp_path: Path) -> None:
         os.kill(process_id, 0)
     with pytest.raises(ShuttingDown):
         await pool.run(echo, 1)
+
+
+async def test_closing_ends_a_process_that_is_being_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_start, processes = threading.Event(), []
+
+    def start_late(descriptor: int) -> subprocess.Popen[bytes]:
+        (tmp_path / "asked").touch()
+        assert may_start.wait(20)
+        processes.append(_start_process(descriptor))
+        return processes[0]
+
+    monkeypatch.setattr("gateway.imaging.workers._start_process", start_late)
+    pool = ImagingWorkers(1, task_timeout_s=20, memory_mib=512)
+    late = asyncio.create_task(pool.run(echo, 1))
+    await until_exists(tmp_path / "asked")
+    closing = asyncio.create_task(pool.close())
+    await asyncio.sleep(0)
+    may_start.set()
+    await closing
+    with pytest.raises(ShuttingDown):
+        await late
+    assert (pool.process_ids, processes[0].returncode) == ((), -signal.SIGKILL)
