@@ -64,7 +64,8 @@ class BodyDecoder:
         if not self._coding:
             yield piece
             return
-        while piece:
+        is_full = False
+        while piece or is_full:
             stream = self._stream = self._stream or zlib.decompressobj(self._window_bits(piece))
             try:
                 step = stream.decompress(piece, _STEP)
@@ -73,6 +74,7 @@ class BodyDecoder:
             if step:
                 yield self._count(step)
             piece = stream.unconsumed_tail
+            is_full = len(step) == _STEP and not stream.eof  # the stream may hold more, though it has taken all
             if stream.eof:
                 piece = stream.unused_data  # another member of a gzip file (RFC 1952 §2.2)
                 self._stream = None

@@ -55,6 +55,17 @@ def test_a_bomb_comes_in_small_steps_and_stops_at_the_limit() -> None:
     assert sum(map(len, decode("", [bytes(10_000)], limit=100))) == 10_000  # only what is compressed can be a bomb
 
 
+@pytest.mark.parametrize("bits", [31, 15, -15])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_body_whose_end_fills_a_step(bits: int, steps: int) -> None:
+    """The last bytes of it may stand for more than a step: the stream has taken all then, and not given all."""
+    for length in range(steps * 262_144 - 300, steps * 262_144 + 300, 7):
+        compressor = zlib.compressobj(9, zlib.DEFLATED, bits)
+        body = compressor.compress(bytes(length)) + compressor.flush()
+        out = decode("gzip" if bits == 31 else "deflate", [body])
+        assert sum(map(len, out)) == length and max(map(len, out)) <= 262_144
+
+
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 @pytest.mark.parametrize("missing", [1, 4, 20])
 def test_a_body_that_ends_early(coding: str, missing: int) -> None:
