@@ -5,6 +5,8 @@ Binary, fractional and label map. A segment has its Recommended Display CIELab V
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
@@ -112,8 +114,10 @@ def _choose_colour(number: int) -> Colour:
     return _DEFAULT_COLOURS[(number - 1) % len(_DEFAULT_COLOURS)]
 
 
-def find_segmentation_frames(header: bytes, instance_uid: str, frame_number: int = 1) -> list[int]:
-    """Which frames of a segmentation were drawn on a given frame of an image.
+def find_segmentation_frames(
+    header: bytes, instance_uid: str, frame_numbers: Collection[int]
+) -> dict[int, frozenset[int]]:
+    """Which frames of a segmentation were drawn on frames of an image (PS3.3 §C.7.6.16.2.6).
 
     Parameters
     ----------
@@ -121,23 +125,34 @@ def find_segmentation_frames(header: bytes, instance_uid: str, frame_number: int
         Of the segmentation, as `FrameSource.header`.
     instance_uid : str
         SOP Instance UID of the image.
-    frame_number : int
-        Of the image, from 1.
+    frame_numbers : collection of int
+        Of the image, from 1; none for all of them.
 
     Returns
     -------
-    list of int
-        Frame numbers from 1, by Derivation Image Sequence (PS3.3 §C.7.6.16.2.6).
+    dict
+        Numbers of its frames, ascending, each with the frames of the image it was drawn on, none for all of them.
     """
     data_set = read_header(header)
-    count = len(get_items(data_set, "PerFrameFunctionalGroupsSequence"))
-    return [number for number in range(1, count + 1) if _is_drawn_on(data_set, number, instance_uid, frame_number)]
+    shared = get_items(data_set, "SharedFunctionalGroupsSequence")[:1]
+    over = {}
+    for number, group in enumerate(get_items(data_set, "PerFrameFunctionalGroupsSequence"), 1):
+        drawn_on = _find_drawn_on((group, *shared), instance_uid)
+        if drawn_on is not None and (not drawn_on or not frame_numbers or not drawn_on.isdisjoint(frame_numbers)):
+            over[number] = drawn_on
+    return over
 
 
-def _is_drawn_on(data_set: Dataset, number: int, instance_uid: str, frame_number: int) -> bool:
-    macro = find_macro(data_set, number, "DerivationImageSequence")
-    for source in [] if macro is None else get_items(macro, "SourceImageSequence"):
-        frames = get_numbers(source, "ReferencedFrameNumber")
-        if get_text(source, "ReferencedSOPInstanceUID") == instance_uid and (not frames or frame_number in frames):
-            return True
-    return False
+def _find_drawn_on(groups: Iterable[Dataset], instance_uid: str) -> frozenset[int] | None:
+    """The frames of an image that the first derivation of `groups` names, empty for all; None if it names another."""
+    derivations = (item for group in groups for item in get_items(group, "DerivationImageSequence")[:1])
+    derivation = next(derivations, None)
+    sources = [] if derivation is None else get_items(derivation, "SourceImageSequence")
+    named = [
+        get_numbers(source, "ReferencedFrameNumber")
+        for source in sources
+        if get_text(source, "ReferencedSOPInstanceUID") == instance_uid
+    ]
+    if not named:
+        return None
+    return frozenset(int(number) for numbers in named for number in numbers) if all(named) else frozenset()

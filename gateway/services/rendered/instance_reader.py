@@ -119,7 +119,7 @@ class InstanceReader:
     def __init__(
         self, sop_class_uid: str, transfer_syntax_uid: str, choose_frames: ChooseFrames, limits: ReaderLimits
     ) -> None:
-        self._choose_frames = choose_frames
+        self._choose_frames: ChooseFrames | None = choose_frames
         self._limits = limits
         self._sop_class_uid = sop_class_uid
         self._transfer_syntax_uid = transfer_syntax_uid
@@ -186,7 +186,7 @@ class InstanceReader:
             yield from self._take(self._tokenizer.finish())  # a deflated data set may have come in one piece
         if self._facts is None:
             self._facts = self._describe(has_pixels=False)
-            self._choose_frames(self._facts)
+            self._ask_frames(self._facts)
 
     def _find_step(self) -> int:
         """Bytes to read at a time: native pixel data has no structure that would take long."""
@@ -205,10 +205,16 @@ class InstanceReader:
 
     def _begin_frames(self) -> None:
         self._facts = self._describe(has_pixels=True)
-        wanted = self._choose_frames(self._facts)
+        wanted = self._ask_frames(self._facts)
         if wanted is None or wanted:
             self._assembler = FrameAssembler(self._transfer_syntax_uid, wanted)
             self._assembler.take(self._header.iter_description())
+
+    def _ask_frames(self, facts: InstanceFacts) -> Sequence[int] | None:
+        """Ask which frames are wanted, once; whom is asked may hold this reader, and is let go of."""
+        choose, self._choose_frames = self._choose_frames, None
+        assert choose is not None
+        return choose(facts)
 
     def _describe(self, *, has_pixels: bool) -> InstanceFacts:
         return InstanceFacts.from_attributes(

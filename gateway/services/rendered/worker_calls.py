@@ -6,7 +6,7 @@ strangers runs in it. ``service.py`` passes these functions to ``ImagingWorkers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from gateway.imaging.rendering.parameters import FrameSource, RenderParameters
 from gateway.imaging.shared_bytes import Address, Place
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
+    pass
 
 __all__ = ["Handover", "SharedFrames", "find_frames_over", "make_animation", "make_document", "make_picture"]
 
@@ -108,51 +108,7 @@ def make_document(handover: Handover, parameters: RenderParameters) -> None:
 
 
 def find_frames_over(header: Place, instance_uid: str, frame_numbers: Collection[int]) -> dict[int, frozenset[int]]:
-    """Which frames of a segmentation were drawn on frames of an image (PS3.3 §C.7.6.16.2.6).
+    """Which frames of a segmentation were drawn on frames of an image; as ``find_segmentation_frames``."""
+    from gateway.imaging.rendering.segmentation import find_segmentation_frames
 
-    Parameters
-    ----------
-    header
-        Of the segmentation.
-    instance_uid
-        SOP Instance UID of the image.
-    frame_numbers
-        Of the image, from 1; none for all of them.
-
-    Returns
-    -------
-    dict
-        Numbers of its frames, ascending, each with the frames of the image it was drawn on, none for all of them.
-
-    Raises
-    ------
-    ImagingFailed
-        The header cannot be read.
-    """
-    from gateway.imaging.rendering.attributes import get_items, read_header
-
-    data_set = read_header(header.read())
-    shared = get_items(data_set, "SharedFunctionalGroupsSequence")[:1]
-    over = {}
-    for number, group in enumerate(get_items(data_set, "PerFrameFunctionalGroupsSequence"), 1):
-        drawn_on = _find_drawn_on((group, *shared), instance_uid)
-        if drawn_on is not None and (not drawn_on or not frame_numbers or not drawn_on.isdisjoint(frame_numbers)):
-            over[number] = drawn_on
-    return over
-
-
-def _find_drawn_on(groups: Iterable[Dataset], instance_uid: str) -> frozenset[int] | None:
-    """The frames of an image that the first derivation of `groups` names, empty for all; None if it names another."""
-    from gateway.imaging.rendering.attributes import get_items, get_numbers, get_text
-
-    derivations = (item for group in groups for item in get_items(group, "DerivationImageSequence")[:1])
-    derivation = next(derivations, None)
-    sources = [] if derivation is None else get_items(derivation, "SourceImageSequence")
-    named = [
-        get_numbers(source, "ReferencedFrameNumber")
-        for source in sources
-        if get_text(source, "ReferencedSOPInstanceUID") == instance_uid
-    ]
-    if not named:
-        return None
-    return frozenset(int(number) for numbers in named for number in numbers) if all(named) else frozenset()
+    return find_segmentation_frames(header.read(), instance_uid, frame_numbers)

@@ -84,6 +84,6 @@ def test_frames_drawn_on_a_frame_of_an_image() -> None:
 
     groups = [derive("1.1"), derive("1.2"), derive("1.1", 2, 3), make_item(Rows=1)]
     header = encode_header(make_item(PerFrameFunctionalGroupsSequence=groups))
-    assert find_segmentation_frames(header, "1.1") == [1]
-    assert find_segmentation_frames(header, "1.1", 3) == [1, 3]
-    assert find_segmentation_frames(header, "1.3") == []
+    assert find_segmentation_frames(header, "1.1", [1]) == {1: frozenset()}
+    assert find_segmentation_frames(header, "1.1", [3]) == {1: frozenset(), 3: frozenset({2, 3})}
+    assert find_segmentation_frames(header, "1.3", []) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 import zlib
 from collections.abc import Iterable
 from io import BytesIO
@@ -290,3 +291,15 @@ def test_garbage_gives_one_kind_of_error(data: bytes) -> None:
         read(reader, data, 11)
     except (DecodeError, FrameNotFound, TooLarge):
         pass
+
+
+def test_whom_it_asks_for_frames_is_let_go_of() -> None:
+    class Asker:
+        def choose(self, facts: InstanceFacts) -> list[int]:
+            return [1]
+
+    asker = Asker()
+    reader, held = InstanceReader(CT, EXPLICIT_VR_LE, asker.choose, LIMITS), weakref.ref(asker)
+    del asker
+    read(reader, make(), 1_000)
+    assert held() is None
