@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from gateway.codecs.codestreams import Codestream
 from gateway.codecs.media_types import MediaType
+from gateway.errors import DecodeError
 
-__all__ = ["MAX_URI", "SENT", "BulkPart", "BulkdataParts"]
+__all__ = ["MAX_URI", "SENT", "BulkPart", "BulkdataParts", "check_kept"]
 
 MAX_URI = 8_192
 """Most characters of a reference or location; parsers of URIs remember what they were given, however long."""
@@ -41,6 +42,18 @@ class BulkPart:
     length: int
     held: int
     codestream: Codestream | None = None
+
+
+def check_kept(part: BulkPart, path: str) -> None:
+    """Refuse to send a part again of which nothing was kept; `path` names the attribute.
+
+    Raises
+    ------
+    DecodeError
+        It went on to the archive when nothing else was known to refer to it.
+    """
+    if part.start == SENT:
+        raise DecodeError("a bulk part that came before all the metadata that refers to it", path=path)
 
 
 class BulkdataParts:

@@ -21,7 +21,7 @@ from gateway.codecs.reencode import encode_element_header
 from gateway.codecs.tokens import UNDEFINED_LENGTH
 from gateway.codecs.value_fields import pad_value
 from gateway.errors import DecodeError
-from gateway.services.store.bulkdata_parts import SENT, BulkdataParts, BulkPart
+from gateway.services.store.bulkdata_parts import SENT, BulkdataParts, BulkPart, check_kept
 from gateway.services.store.bulkdata_spool import BulkdataSpool
 from gateway.services.store.incoming import FingerprintReader, InstanceData, InstanceEnd, InstanceEvent, InstanceStart
 from gateway.services.store.metadata_instance import PlannedInstance
@@ -145,8 +145,7 @@ class InstanceOutput:
     async def _read(
         self, reference: BulkReference, index: int, part: BulkPart, vr: str
     ) -> AsyncGenerator[Buffer, None]:
-        if part.start == SENT:
-            raise DecodeError("a bulk part that came before all the metadata that refers to it", path=reference.path)
+        check_kept(part, reference.path)
         async for data in self._spool.read(part.start, part.length):
             yield data
         if part.length % 2:

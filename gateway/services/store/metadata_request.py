@@ -28,7 +28,7 @@ from gateway.codecs.native_xml_reader import read_native_xml
 from gateway.codecs.transfer_syntax import EXPLICIT_VR_LE
 from gateway.config import StoreSettings
 from gateway.errors import DecodeError, MalformedBody, TooLarge
-from gateway.services.store.bulkdata_parts import MAX_URI, BulkdataParts, BulkPart
+from gateway.services.store.bulkdata_parts import MAX_URI, BulkdataParts, BulkPart, check_kept
 from gateway.services.store.bulkdata_spool import BulkdataSpool, open_spool
 from gateway.services.store.consumer_images import CONSUMER_TYPES, ConsumerImages
 from gateway.services.store.incoming import BodyEvent, InstanceEvent
@@ -294,7 +294,7 @@ class _MetadataRequest:
         missing: list[str] = []
         for number, instance in enumerate(self._instances, start=1):
             try:
-                missing += (f"{path} of instance {number}" for path in self._find_missing(instance))
+                missing += (f"{path} of instance {number}" for path in self._find_missing(instance, number))
                 instance.check_description(self._parts)
             except DecodeError as error:
                 raise MalformedBody(_describe(error, number)) from error
@@ -304,16 +304,22 @@ class _MetadataRequest:
         if surplus := self._parts.count_unclaimed():
             raise MalformedBody(f"{surplus} bulk parts that no metadata refers to")
 
-    def _find_missing(self, instance: PlannedInstance) -> list[str]:
+    def _find_missing(self, instance: PlannedInstance, number: int) -> list[str]:
         missing = []
+        has_begun = number == 1 and self._first is not None
         for reference in (*instance.references, *instance.dropped):
             uri = instance.uri_of(reference)
             first = self._parts.claim(uri)
-            count = 1 if first is None else instance.count_parts(reference, first)
-            if not all(self._parts.claim(uri, index) is not None for index in range(count)):
-                missing.append(reference.path)
-            elif first is not None:
-                instance.check_length(reference, first)
+            for index in range(1 if first is None else instance.count_parts(reference, first)):
+                part = self._parts.claim(uri, index)
+                if part is None:
+                    missing.append(reference.path)
+                    break
+                if not has_begun:
+                    check_kept(part, reference.path)
+            else:
+                if first is not None:
+                    instance.check_length(reference, first)
         return missing
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.codecs.media_types import parse_media_type
-from gateway.services.store.bulkdata_parts import SENT, BulkdataParts, BulkPart
+from gateway.errors import DecodeError
+from gateway.services.store.bulkdata_parts import SENT, BulkdataParts, BulkPart, check_kept
 
 OCTETS = parse_media_type("application/octet-stream")
 
@@ -44,4 +47,9 @@ def test_what_was_sent_is_still_known() -> None:
     parts = BulkdataParts()
     parts.add("u", part(1))
     assert parts.mark_sent("u", 0) == 10
-    assert parts.find("u") == BulkPart(OCTETS, SENT, 10, 0)
+    sent = parts.find("u")
+    assert sent == BulkPart(OCTETS, SENT, 10, 0)
+    check_kept(part(0), "7FE00010")
+    with pytest.raises(DecodeError, match="before") as caught:
+        check_kept(sent, "7FE00010")
+    assert caught.value.path == "7FE00010"

@@ -187,8 +187,10 @@ async def test_metadata_that_comes_after_the_first_instance_has_begun() -> None:
     second = make_body([(XML, build_xml(model(2, {"vr": "OW", "BulkDataURI": "p2"})))], [Bulk("p2", PIXELS[::-1])])
     assert [value_of(it, 0x7FE00010) for it in await read(first + second)] == [PIXELS, PIXELS[::-1]]
     again = make_body([(XML, build_xml(model(2)))])
-    with pytest.raises(MalformedBody, match="before"):
-        await read(first + again)
+    seen: list[Seen] = []
+    with pytest.raises(MalformedBody, match="of instance 2.*before.*7FE00010"):
+        await read(first + again, seen=seen)
+    assert [it.is_complete for it in seen] == [False]  # as a whole
 
 
 async def test_one_part_for_several_references() -> None:
