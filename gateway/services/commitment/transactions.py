@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS instances (
     uid TEXT NOT NULL, ordinal INTEGER NOT NULL, sop_class TEXT NOT NULL, sop_instance TEXT NOT NULL,
     study TEXT NOT NULL, series TEXT NOT NULL, reason INTEGER, PRIMARY KEY (uid, ordinal)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS instances_of_transaction ON instances (uid, sop_instance);
 CREATE TABLE IF NOT EXISTS requests (asked_as TEXT PRIMARY KEY, uid TEXT NOT NULL) WITHOUT ROWID;
 """
 

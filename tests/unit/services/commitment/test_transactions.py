@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -170,3 +172,13 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     for path in (tmp_path / "text", tmp_path / "missing" / "database"):
         with pytest.raises(OSError, match=path.name):
             TransactionStore(str(path))
+
+
+async def test_the_instances_of_an_event_are_looked_up_and_not_searched_for(
+    store: TransactionStore, tmp_path: Path
+) -> None:
+    await store.add("1.9", "main", [ONE])
+    with closing(sqlite3.connect(tmp_path / "transactions.sqlite")) as database:
+        query = "EXPLAIN QUERY PLAN UPDATE instances SET reason = 0 WHERE uid = '1.9' AND sop_instance = '1.2.1'"
+        plan = " ".join(row[-1] for row in database.execute(query))
+    assert "(uid=? AND sop_instance=?)" in plan
