@@ -197,7 +197,7 @@ class PlannedInstance:
         syntax = self._choose_syntax(parts)
         self._compare_description(parts, syntax)
         if self._model is not None:
-            self._derive(parts, syntax)
+            write_model(self._derive(parts, syntax))
 
     def prepare(self, parts: BulkdataParts) -> InstanceHead:
         """Settle what follows from the parts, which `is_ready`, and tell what the instance is.

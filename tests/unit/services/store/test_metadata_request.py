@@ -297,6 +297,16 @@ def jpeg(rows: int, columns: int) -> bytes:
     return b"\xff\xd8\xff\xc0\0\x0b\x08" + size + b"\1\1\x11\0\xff\xda\0\x08\1\1\0\0\x3f\0data"
 
 
+def jpeg_2000(rows: int, columns: int) -> bytes:
+    """Headers of a grey reversible JPEG 2000 codestream."""
+    edges = (columns, rows, 0, 0, columns, rows, 0, 0)
+    size = b"\0\0" + b"".join(edge.to_bytes(4, "big") for edge in edges) + b"\0\1\x0f\1\1"
+    style = b"\0\0\0\1\0\5\4\4\0\1"
+    segments = (b"\xff\x51", size), (b"\xff\x52", style)
+    head = b"".join(marker + (len(body) + 2).to_bytes(2, "big") + body for marker, body in segments)
+    return b"\xff\x4f" + head + b"\xff\x90\0\x0a"
+
+
 async def test_the_description_is_read_from_the_image_where_the_metadata_has_none() -> None:
     left_out = {f"t{tag}": None for tag in ("00280002", "00280004", "00280010", "00280011", "00280101", "00280102")}
     left_out |= {"t00280100": {"vr": "US"}, "t00280103": None}
@@ -523,6 +533,13 @@ MALFORMED: list[tuple[str, bytes]] = [
         Upload(
             [model(), model(2, {"vr": "OB", "BulkDataURI": "p2"}, t00280010=None), model(3)],
             [Bulk("pixels", PIXELS), Bulk("p2", b"no image", "image/jpeg")],
+        ).body(),
+    ),
+    (
+        "instance 2.*00280011",  # the image is wider than an attribute can say
+        Upload(
+            [model(), model(2, {"vr": "OB", "BulkDataURI": "p2"}, t00280011=None)],
+            [Bulk("pixels", PIXELS), Bulk("p2", jpeg_2000(4, 70_000), "image/jp2")],
         ).body(),
     ),
     ("media type", Upload([model()], [Bulk("pixels", PIXELS, "image/png")]).body()),
