@@ -29,6 +29,9 @@ _INTEGERS = frozenset({"SL", "SS", "SV", "UL", "US", "UV"})
 _FLOATS = frozenset({"FD", "FL"})
 _FLOAT_NAMES = {"INF": "Infinity", "-INF": "-Infinity", "NaN": "NaN"}
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+_OLD_GROUPS = {"SingleByte": "Alphabetic"}
+"""What the schema of 2011 called them."""
+
 _COMPONENTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 _VRS = frozenset(
     "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
@@ -230,7 +233,10 @@ def _read_float(element: etree._Element) -> float | str | None:
 
 def _read_name(element: etree._Element) -> dict[str, str] | None:
     name = {}
-    for kind, group in _take_children(element, _NAME_GROUPS).items():
+    for kind, group in _take_children(element, (*_NAME_GROUPS, *_OLD_GROUPS)).items():
+        kind = _OLD_GROUPS.get(kind, kind)
+        if kind in name:
+            raise ValueError("a name group given twice")
         parts = {part: _take_text(found) for part, found in _take_children(group, _COMPONENTS).items()}
         if any("=" in text or ("^" in text and part != _COMPONENTS[-1]) for part, text in parts.items()):
             raise ValueError("a delimiter within a name component")  # but what was a sixth component is in the fifth

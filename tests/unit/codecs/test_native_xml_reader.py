@@ -215,6 +215,15 @@ def test_what_breaks_no_text_is_read_over() -> None:
     assert found["00100010"]["Value"] == [{"Alphabetic": "A^^^^B^C"}]
 
 
+def test_names_of_the_first_schema_are_taken() -> None:
+    single = "<SingleByte><FamilyName>A</FamilyName></SingleByte>"
+    found = read_native_xml(document(attribute("00100010", "PN", f"<PersonName>{single}</PersonName>")))
+    assert found["00100010"]["Value"] == [{"Alphabetic": "A"}]
+    both = f"<PersonName>{single}{single.replace('SingleByte', 'Alphabetic')}</PersonName>"
+    with pytest.raises(DecodeError, match="PN"):
+        read_native_xml(document(attribute("00100010", "PN", both)))
+
+
 def test_another_document_is_refused() -> None:
     for other in (b"", b"<a/>", b"{}", document("")[:-5]):
         with pytest.raises(DecodeError):
