@@ -34,9 +34,9 @@ PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 """Float, Double Float and ordinary Pixel Data."""
 
 _GATHER_LIMIT = 4096
-_STEP_BYTES = 16_384  # outside the pixel data, where each eight bytes may be a token
-_STEP_TOKENS = 2_048
-_MOST_ELEMENTS = 32_768  # before the pixel data; the dictionary has five thousand (PS3.6 §6)
+_STEP_BYTES = 8_192  # outside the pixel data, where each eight bytes may be a token
+_STEP_TOKENS = 1_024
+_MOST_ELEMENTS = 16_384  # before the pixel data; the dictionary has five thousand (PS3.6 §6)
 _SHORT = 65_536
 _IMAGE_TYPE = 0x00080008
 

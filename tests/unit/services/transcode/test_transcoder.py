@@ -195,7 +195,7 @@ async def test_others_have_their_turns_while_a_long_head_passes() -> None:
         pieces.append(piece)
         turns_before.append(turns)
     other.cancel()
-    assert turns_before[0] > len(data) // 20_000  # while it was read
+    assert turns_before[0] > len(data) // 10_000  # while it was read
     assert len(set(turns_before)) > len(data) // 140_000  # while it was written
     assert max(map(len, pieces)) < 140_000
     whole = b"".join(pieces)
