@@ -422,18 +422,18 @@ class TestMove:
                         assert await read_all(retrieval) == {}
 
     async def test_pending_responses_keep_it_alive(self) -> None:
-        """Ten pendings, each within the limit, take longer than the limit in all."""
+        """Sixteen pendings, each within the limit, take longer than the limit in all."""
         async with Destination() as destination:
 
             async def script(peer: PeerAssociation) -> None:
                 request = await begin_move(peer)
-                for _ in range(10):
+                for _ in range(16):
                     await asyncio.sleep(0.15)
                     await peer.respond(request, 0xFF00)
                 await peer.respond(request, 0, completed_suboperations=0)
 
             async with associated(script) as (association, _):
-                times = RetrieveTimes(1.0, LONG_S, 0.01)
+                times = RetrieveTimes(2.0, LONG_S, 0.01)
                 async with move(association, encode_nothing, destination.register(), times) as retrieval:
                     assert await read_all(retrieval) == {}
                     assert retrieval.outcome is not None
