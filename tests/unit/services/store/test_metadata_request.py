@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import threading
-from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -19,28 +18,21 @@ from PIL import Image
 from pydicom.encaps import generate_frames
 
 from gateway.codecs.head import InstanceHead
-from gateway.codecs.multipart import MultipartReader
 from gateway.config import StoreSettings
 from gateway.errors import MalformedBody, RequestError, SpoolFailed, TooLarge
 from gateway.imaging.workers import ImagingWorkers
 from gateway.services.store.consumer_images import ConsumerImages
-from gateway.services.store.incoming import BodyEvent, InstanceData, InstanceEnd, InstanceStart
+from gateway.services.store.incoming import InstanceData, InstanceEnd, InstanceStart
 from gateway.services.store.metadata_instance import PlannedInstance
 from gateway.services.store.metadata_request import read_metadata_instances
-from gateway.tasks import running_tasks
 from tests.support.metadata_uploads import JSON, XML, Bulk, Upload, make_body, read_stored
 from tests.support.reference_model import build_xml
+from tests.support.store_requests import iter_events
 from tests.support.uploads import BOUNDARY, CT, STUDY, sop_uid
 
 URL = "http://h/dicomweb/studies"
 EXPLICIT = "1.2.840.10008.1.2.1"
 J = "1.2.840.10008.1.2.4."
-
-
-@pytest.fixture(autouse=True)
-def no_task_is_left() -> Iterable[None]:
-    yield
-    assert running_tasks() == []
 
 
 @dataclass
@@ -83,14 +75,6 @@ def model(number: int = 1, pixels: dict[str, Any] | None = None, **more: Any) ->
 
 
 PIXELS = bytes(range(64))
-
-
-async def iter_events(body: bytes, size: int = 1 << 20) -> AsyncIterator[BodyEvent]:
-    reader = MultipartReader(BOUNDARY)
-    for start in range(0, len(body), size):
-        for event in reader.feed(body[start : start + size]):
-            yield event
-    reader.finish()
 
 
 async def read(

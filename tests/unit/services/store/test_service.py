@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
@@ -47,13 +47,6 @@ from tests.support.uploads import (
     multipart,
     sop_uid,
 )
-
-
-@pytest.fixture(autouse=True)
-def no_task_is_left() -> Iterable[None]:
-    yield
-    assert running_tasks() == []
-
 
 # --- what is stored ---
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, cast
 
@@ -28,7 +28,6 @@ from gateway.errors import (
 )
 from gateway.services.store.results import Failed, Unreadable
 from gateway.services.store.service import StoreService
-from gateway.tasks import running_tasks
 from tests.support.store_requests import (
     GARBAGE,
     Endless,
@@ -52,13 +51,6 @@ from tests.support.uploads import (
     multipart,
     sop_uid,
 )
-
-
-@pytest.fixture(autouse=True)
-def no_task_is_left() -> Iterable[None]:
-    yield
-    assert running_tasks() == []
-
 
 # --- associations side by side ---
 
